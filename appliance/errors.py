@@ -1,0 +1,25 @@
+"""What can go wrong in the application itself, said for the person who meets it."""
+
+from __future__ import annotations
+
+
+class ApplianceError(Exception):
+    """Something cannot be done. `what` happened, what is `safe` now, and the `remedy`."""
+
+    def __init__(self, what: str, *, remedy: str, safe: str = "Nothing was changed.") -> None:
+        super().__init__(f"{what} {safe} {remedy}")
+        self.what = what
+        self.safe = safe
+        self.remedy = remedy
+
+
+class SettingsError(ApplianceError):
+    """A settings or assay file cannot be used; `what` names file, line and key."""
+
+
+class PlanError(ApplianceError):
+    """The area to read does not fit the stage's limits or the slide."""
+
+
+class JournalError(ApplianceError):
+    """The journal cannot be read or written (disk full, damaged, locked)."""

@@ -1,0 +1,20 @@
+"""What can go wrong with a network, said for the person who meets it."""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """An engine package cannot be used. `what` happened, and the `remedy`."""
+
+    def __init__(self, what: str, *, remedy: str) -> None:
+        super().__init__(f"{what} {remedy}")
+        self.what = what
+        self.remedy = remedy
+
+
+class BadPackage(EngineError):
+    """The package is incomplete, altered or not readable: manifest, hash or ONNX file."""
+
+
+class BadInput(EngineError):
+    """The frame does not fit the network: wrong shape, type, or scale."""

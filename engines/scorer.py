@@ -1,0 +1,73 @@
+"""What a network sees and says, whichever runtime runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One detected object in a frame: centre and size in pixels, probability in [0, 1]."""
+
+    label: str
+    probability: float
+    x_px: float
+    y_px: float
+    width_px: float
+    height_px: float
+
+
+@dataclass(frozen=True)
+class BackendInfo:
+    """Which network ran on what; part of every verdict, so that no fallback is ever silent.
+
+    engine: package name and version. onnx_sha256: of the file that ran. runtime: "onnxruntime 1.23.2 CPU".
+    """
+
+    kind: str
+    engine: str
+    onnx_sha256: str
+    runtime: str
+
+
+class Scorer(Protocol):
+    """score(image) -> detections. One owner thread."""
+
+    @property
+    def backend(self) -> BackendInfo:
+        """Which engine and runtime answer."""
+
+    def score(self, image: NDArray[np.uint8], um_per_px: float) -> list[Detection]:
+        """Detections of one field.
+
+        image: uint8 RGB (H, W, 3), as `drivers.camera.colour.to_rgb` gives it; um_per_px: its scale.
+        Raises BadInput when the engine was not made for this scale or shape.
+        """
+
+    def close(self) -> None:
+        """Free the runtime; safe to call twice."""
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """How the engine behaves at its threshold, measured on validation slides and shipped in its package.
+
+    threshold: probability from which a detection counts as a finding.
+    sensitivity: share of true target objects found, in focus.
+    false_per_mm2: false findings per mm² of usable area (AFB's two-rate model).
+    false_per_cell: false findings per counted nucleated cell (serous; 0 where the assay counts no cells).
+    cutoffs: slide-score cut-offs by name (serous: t1, t2, t3), empty where the assay has none.
+    source: which slides it was measured on.
+    """
+
+    name: str
+    threshold: float
+    sensitivity: float
+    false_per_mm2: float
+    false_per_cell: float
+    cutoffs: dict[str, float]
+    source: str
