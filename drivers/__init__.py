@@ -1,0 +1,1 @@
+"""Hardware: stage, camera, slide identity, and the twin that stands in for them."""

@@ -1,0 +1,1 @@
+"""Networks: packages, runtimes, training."""

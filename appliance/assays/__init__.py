@@ -1,0 +1,1 @@
+"""What is looked for and how it is graded, as data."""

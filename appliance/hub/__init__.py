@@ -1,0 +1,1 @@
+"""Hub side: the reference receiver."""

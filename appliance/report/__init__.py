@@ -1,0 +1,1 @@
+"""The slide report that a person reads."""

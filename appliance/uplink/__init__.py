@@ -1,0 +1,1 @@
+"""Device side: the outbox leaves over MQTT."""

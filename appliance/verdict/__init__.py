@@ -1,0 +1,1 @@
+"""Pure functions from field records to a verdict."""

@@ -1,0 +1,1 @@
+"""One interface for every camera."""

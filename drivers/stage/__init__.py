@@ -1,0 +1,1 @@
+"""The stage over a serial port."""

@@ -1,0 +1,1 @@
+"""The digital twin: slide, optics, stage, controller and camera in software."""

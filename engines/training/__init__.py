@@ -1,0 +1,1 @@
+"""Development only: data, training, export, evaluation."""
