@@ -1,0 +1,64 @@
+# `make demo` and `make test` are all that a fresh machine needs (python3 3.10-3.12, python3-venv, make, gcc).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SERIES := $(shell $(PYTHON) -c 'import sys; print("py3%d" % sys.version_info[1])')
+CONSTRAINTS := constraints/$(SERIES).txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-twin train-afb train-serous clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
+	@test -f $(CONSTRAINTS) || { echo "Python $(SERIES) is not supported: use 3.10, 3.11 or 3.12 (make PYTHON=python3.11 …)."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint $(CONSTRAINTS) --editable .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(PIP) install --quiet --constraint $(CONSTRAINTS) --editable '.[test,dev]'
+	@touch $@
+
+demo: install
+	$(BIN)/cytoscan demo
+
+test: $(VENV)/.installed-test
+	tools/install-test-packages mosquitto chromium
+	$(MAKE) --no-print-directory check
+	$(MAKE) --no-print-directory unit
+
+check: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_structure.py
+
+unit: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -q tests
+
+bench-scan: install
+	$(BIN)/cytoscan bench scan --slides 3 --fields 60 --seed 900 --json build/bench/scan.json
+
+bench-verdict: install
+	$(BIN)/cytoscan bench verdict --assay serous --slides 20 --seed 7000 --json build/bench/verdict-serous.json
+
+bench-stage: install
+	$(BIN)/python -m drivers.stage.bench
+
+bench-twin: install
+	$(BIN)/python -m drivers.twin.imaging --bench
+
+$(VENV)/.installed-train: $(VENV)/.installed
+	$(PIP) install --quiet --constraint $(CONSTRAINTS) --editable '.[train]'
+	@touch $@
+
+train-afb: $(VENV)/.installed-train
+	$(BIN)/python -m engines.training.afb --crops ../shared/data/zn_sputum_crops --out build/train/afb
+
+train-serous: $(VENV)/.installed-train
+	$(BIN)/python -m engines.training.serous --out build/train/serous
+
+clean:
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
