@@ -1,0 +1,29 @@
+"""The content of a slide: `make_slide(settings, seed)` gives a Slide, which gives Scenes."""
+
+from drivers.twin.slide.scene import Layer, Scene, SceneObject, Slide, SpecimenArea
+from drivers.twin.slide.settings import (
+    ClutterSettings,
+    Content,
+    Interval,
+    PictureSettings,
+    SerousSettings,
+    SlideSettings,
+    SputumSettings,
+    Stain,
+)
+
+__all__ = [
+    "ClutterSettings",
+    "Content",
+    "Interval",
+    "Layer",
+    "PictureSettings",
+    "Scene",
+    "SceneObject",
+    "SerousSettings",
+    "Slide",
+    "SlideSettings",
+    "SpecimenArea",
+    "SputumSettings",
+    "Stain",
+]
