@@ -14,7 +14,9 @@ SMALLEST_UM = 20.0
 JPEG_QUALITY = 90
 
 
-def crop_window(finding: Finding, frame_width_px: int, frame_height_px: int, um_per_px: float) -> tuple[int, int, int, int]:
+def crop_window(
+    finding: Finding, frame_width_px: int, frame_height_px: int, um_per_px: float
+) -> tuple[int, int, int, int]:
     """Window (x0, y0, x1, y1) in frame pixels around a finding: twice its box, at least 20 µm, inside the frame."""
     side = max(MARGIN * finding.width_px, MARGIN * finding.height_px, SMALLEST_UM / um_per_px)
     side_x, side_y = min(round(side), frame_width_px), min(round(side), frame_height_px)

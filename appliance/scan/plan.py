@@ -109,7 +109,11 @@ def make_plan(
     Raises PlanError when not one field fits.
     """
     dense = 1.0 - overlap
-    centres = _grid(region, field_width_um, field_height_um, dense) if _holds_one(region, field_width_um, field_height_um) else []
+    centres = (
+        _grid(region, field_width_um, field_height_um, dense)
+        if _holds_one(region, field_width_um, field_height_um)
+        else []
+    )
     if not centres:
         raise PlanError(
             f"The region of {region.width_um:.0f} × {region.height_um:.0f} µm holds no whole field "
@@ -125,7 +129,9 @@ def _holds_one(region: Region, width_um: float, height_um: float) -> bool:
     return region.width_um >= width_um and region.height_um >= height_um
 
 
-def _spread(region: Region, width_um: float, height_um: float, dense: float, wanted: int) -> list[tuple[int, float, float]]:
+def _spread(
+    region: Region, width_um: float, height_um: float, dense: float, wanted: int
+) -> list[tuple[int, float, float]]:
     """The widest grid that still holds `wanted` fields; the ones farthest from the centre are left out."""
     low, high = dense, dense + max(region.width_um / width_um, region.height_um / height_um)
     for _ in range(40):

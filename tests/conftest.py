@@ -1,0 +1,19 @@
+"""Fixtures that tests of every folder share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real pictures and focus curves; the test is skipped, saying so, where it is absent."""
+    folder = Path(os.environ.get("CYTOSCAN_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"real data not found at {folder.name}/; set CYTOSCAN_DATA to run this test")
+    return folder
