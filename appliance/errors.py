@@ -14,7 +14,21 @@ class ApplianceError(Exception):
 
 
 class SettingsError(ApplianceError):
-    """A settings or assay file cannot be used; `what` names file, line and key."""
+    """A settings or assay file cannot be used; `what` names file, line and key.
+
+    problems: one plain sentence per mistake, each beginning with its place ("site.yaml, line 12: ...").
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        remedy: str = "Correct the file and start again.",
+        safe: str = "Nothing was started.",
+        problems: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(what, remedy=remedy, safe=safe)
+        self.problems = problems or (what,)
 
 
 class PlanError(ApplianceError):

@@ -1,0 +1,277 @@
+"""The settings of one appliance. Units stand in the keys; defaults fit the twin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from appliance.yaml_model import StrictModel
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+# What an objective gives when the settings name only the magnification: (NA, µm per pixel).
+# Source: 5.86 µm pixels behind a true 20x (450x on the display) or 40x (900x) objective.
+_OBJECTIVES: dict[int, tuple[float, float]] = {450: (0.50, 0.293), 900: (0.75, 0.1465)}
+
+
+class AxisSection(StrictModel):
+    """One axis: its address on the controller, step size, and the travel that may be used."""
+
+    device: int = Field(ge=1, le=99)
+    axis: int = Field(ge=1, le=9)
+    um_per_step: Positive
+    min_um: float
+    max_um: float
+
+    @model_validator(mode="after")
+    def _travel(self) -> AxisSection:
+        if self.min_um >= self.max_um:
+            msg = f"min_um ({self.min_um:g}) must be below max_um ({self.max_um:g})"
+            raise ValueError(msg)
+        return self
+
+
+class AxesSection(StrictModel):
+    """The three axes; z grows towards the slide."""
+
+    x: AxisSection = AxisSection(device=1, axis=1, um_per_step=0.15625, min_um=0.0, max_um=80_000.0)
+    y: AxisSection = AxisSection(device=1, axis=2, um_per_step=0.15625, min_um=0.0, max_um=30_000.0)
+    z: AxisSection = AxisSection(device=2, axis=1, um_per_step=0.1, min_um=0.0, max_um=6_000.0)
+
+
+class StageSection(StrictModel):
+    """The stage controller and how it may be moved.
+
+    retract_z_um: height to which z withdraws before homing and on every abnormal path.
+    approach_um: every final approach in z starts this far below, so that backlash has one sign.
+    settle_ms: wait after a move before a picture is taken.
+    """
+
+    dialect: Name = "zaber"
+    port: str = Field(default="/dev/cytoscan-stage", min_length=1)
+    baud: int = Field(default=115_200, ge=1_200, le=4_000_000)
+    axes: AxesSection = AxesSection()
+    retract_z_um: NotNegative = 500.0
+    approach_um: NotNegative = 5.0
+    settle_ms: NotNegative = 60.0
+
+    @field_validator("retract_z_um")
+    @classmethod
+    def _inside_travel(cls, value: float, info: ValidationInfo) -> float:
+        axes = info.data.get("axes")
+        if isinstance(axes, AxesSection) and not axes.z.min_um <= value <= axes.z.max_um:
+            msg = f"{value:g} lies outside the z axis ({axes.z.min_um:g} to {axes.z.max_um:g} um)"
+            raise ValueError(msg)
+        return value
+
+
+class CameraSection(StrictModel):
+    """Which camera, and how it exposes.
+
+    address: twin: its socket; replay: the folder of pictures; empty: the twin that this command starts.
+    """
+
+    kind: Literal["twin", "replay"] = "twin"
+    exposure_ms: float = Field(default=5.0, gt=0, le=1_000)
+    gain_db: float = Field(default=0.0, ge=0, le=48)
+    address: str = Field(default="", validate_default=True)
+
+    @field_validator("address")
+    @classmethod
+    def _replay_needs_folder(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("kind") == "replay" and not value:
+            msg = "a replay camera needs the folder of its pictures here"
+            raise ValueError(msg)
+        return value
+
+
+class OpticsSection(StrictModel):
+    """Objective and calibration. `na` and `um_per_px` follow from the magnification unless they are given.
+
+    magnification: of the display (450 or 900). um_per_px: from the calibration. wavelength_um: of the light.
+    """
+
+    magnification: Literal[450, 900] = 450
+    na: float = Field(default=0.50, gt=0, lt=1)
+    um_per_px: float = Field(default=0.293, gt=0, le=5)
+    wavelength_um: float = Field(default=0.55, ge=0.3, le=1.1)
+    sensor_pixel_um: float = Field(default=5.86, gt=0, le=50)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _objective(cls, data: object) -> object:
+        objective = _OBJECTIVES.get(data.get("magnification", 450)) if isinstance(data, dict) else None
+        if isinstance(data, dict) and objective is not None:
+            return {"na": objective[0], "um_per_px": objective[1], **data}
+        return data
+
+    @property
+    def dof_um(self) -> float:
+        """Depth of field in air, in µm: wavelength / NA² + pixel / (M NA), with M = pixel / um_per_px.
+
+        Source: microscopyu.com, depth of field (wave term and sensor term added).
+        """
+        return self.wavelength_um / self.na**2 + self.um_per_px / self.na
+
+
+class FocusSection(StrictModel):
+    """How focus is searched and what counts as blank.
+
+    reference_z_um: nominal height of the specimen. search_um: how far from it focus may be searched, each way.
+    survey_points: places focused before the scan to learn the surface. coarse_step_um: of the survey's sweep.
+    bracket_step_dof, keep_within_dof: in depths of field; a frame estimated nearer than keep_within_dof is kept.
+    max_exposures: for one field, the kept frame included.
+    blank_covered: a field with a smaller share of stained pixels is blank. blank_sharpness: so is one whose
+    sharpness stays below this at every height (Tenengrad over its noise floor).
+    min_z_um, max_z_um: autofocus never asks for a height outside.
+    """
+
+    min_z_um: NotNegative = 100.0
+    max_z_um: Positive = 5_900.0
+    reference_z_um: Positive = 3_000.0
+    search_um: float = Field(default=60.0, gt=0, le=500)
+    survey_points: int = Field(default=9, ge=3, le=49)
+    coarse_step_um: float = Field(default=4.0, gt=0, le=50)
+    bracket_step_dof: float = Field(default=0.9, gt=0, le=3)
+    max_exposures: int = Field(default=6, ge=3, le=30)
+    keep_within_dof: float = Field(default=0.3, gt=0, le=0.5)
+    blank_covered: Share = 0.002
+    blank_sharpness: float = Field(default=1.15, ge=1, le=10)
+
+    @field_validator("reference_z_um")
+    @classmethod
+    def _reference_inside(cls, value: float, info: ValidationInfo) -> float:
+        low, high = info.data.get("min_z_um", 0.0), info.data.get("max_z_um", float("inf"))
+        if not low <= value <= high:
+            msg = f"{value:g} lies outside min_z_um to max_z_um ({low:g} to {high:g} um)"
+            raise ValueError(msg)
+        return value
+
+
+class RegionSection(StrictModel):
+    """Where the specimen lies, in stage coordinates: centre and size in µm."""
+
+    x_um: float
+    y_um: float
+    width_um: Positive
+    height_um: Positive
+    shape: Literal["rectangle", "ellipse"] = "rectangle"
+
+
+class ScanSection(StrictModel):
+    """What is read and kept.
+
+    overlap: share of a field's width and height that neighbours share. queue_length: frames waiting for the scorer.
+    keep_top: pictures of how many findings are kept. keep_fields: keep every field's picture.
+    fields: at most so many fields; without it the assay's own area. region: without it the assay's or the twin's.
+    """
+
+    overlap: float = Field(default=0.0, ge=0, le=0.5)
+    queue_length: int = Field(default=4, ge=1, le=64)
+    keep_top: int = Field(default=24, ge=0, le=500)
+    keep_fields: bool = False
+    fields: Annotated[int, Field(ge=1, le=20_000)] | None = None
+    region: RegionSection | None = None
+
+
+class EnginesSection(StrictModel):
+    """Folder of the engine package for each assay; without it the shipped one."""
+
+    serous: Path | None = None
+    afb: Path | None = None
+
+
+class JournalSection(StrictModel):
+    """The journal's file, and the free space below which no scan is started."""
+
+    path: Path = Path("build/cytoscan/journal.sqlite")
+    min_free_mb: float = Field(default=200.0, ge=0)
+
+
+class TlsSection(StrictModel):
+    """PEM files: the authority that signed the broker's certificate, and this device's own certificate and key."""
+
+    ca_file: Path
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _pair(self) -> TlsSection:
+        if (self.cert_file is None) != (self.key_file is None):
+            msg = "cert_file and key_file belong together: give both or neither"
+            raise ValueError(msg)
+        return self
+
+
+class UplinkSection(StrictModel):
+    """The broker between this device and the hub.
+
+    protocol: MQTT version. client_id: the device's name unless given. in_flight: messages without receipt at a time.
+    receipt_timeout_s: a message without the hub's receipt is sent again after so long.
+    """
+
+    enabled: bool = True
+    host: str = Field(default="localhost", min_length=1)
+    port: int = Field(default=1883, ge=1, le=65_535)
+    protocol: Literal["5", "3.1.1"] = "5"
+    client_id: Name | None = None
+    keepalive_s: int = Field(default=30, ge=5, le=3_600)
+    in_flight: int = Field(default=20, ge=1, le=1_000)
+    receipt_timeout_s: float = Field(default=60.0, gt=0, le=86_400)
+    username: str | None = None
+    password_file: Path | None = None
+    tls: TlsSection | None = None
+
+    @field_validator("protocol", mode="before")
+    @classmethod
+    def _number_is_version(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("password_file")
+    @classmethod
+    def _password_of_somebody(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is not None and not info.data.get("username"):
+            msg = "a password needs a username beside it"
+            raise ValueError(msg)
+        return value
+
+
+class ReportSection(StrictModel):
+    """Where reports go: one folder per slide below this one."""
+
+    directory: Path = Path("build/cytoscan/reports")
+
+
+class Settings(StrictModel):
+    """Everything that one appliance is told. site and device name it in every message."""
+
+    site: Name = "lab"
+    device: Name = "twin-1"
+    stage: StageSection = StageSection()
+    camera: CameraSection = CameraSection()
+    optics: OpticsSection = OpticsSection()
+    focus: FocusSection = FocusSection()
+    scan: ScanSection = ScanSection()
+    engines: EnginesSection = EnginesSection()
+    journal: JournalSection = JournalSection()
+    uplink: UplinkSection = UplinkSection()
+    report: ReportSection = ReportSection()
+
+    @field_validator("focus")
+    @classmethod
+    def _focus_on_the_axis(cls, value: FocusSection, info: ValidationInfo) -> FocusSection:
+        stage = info.data.get("stage")
+        if isinstance(stage, StageSection):
+            axis = stage.axes.z
+            if not axis.min_um <= value.reference_z_um <= axis.max_um:
+                msg = (
+                    f"reference_z_um ({value.reference_z_um:g}) lies outside the z axis "
+                    f"({axis.min_um:g} to {axis.max_um:g} um)"
+                )
+                raise ValueError(msg)
+        return value
