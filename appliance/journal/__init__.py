@@ -1,1 +1,24 @@
-"""The only writer of state."""
+"""The only writer of state: slides, fields, findings, audit trail and outbox in one SQLite file.
+
+Start at `Journal` (the scanner writes), `JournalReader` (everyone reads), `Outbox` (the sender's side).
+"""
+
+from appliance.journal.audit import AuditCheck, AuditRow
+from appliance.journal.database import require_free_space
+from appliance.journal.journal import Journal
+from appliance.journal.outbox import Claimed, Delivery, Outbox, OutboxStatus
+from appliance.journal.reader import JournalReader
+from appliance.messages.outgoing import OutboxMessage
+
+__all__ = [
+    "AuditCheck",
+    "AuditRow",
+    "Claimed",
+    "Delivery",
+    "Journal",
+    "JournalReader",
+    "Outbox",
+    "OutboxMessage",
+    "OutboxStatus",
+    "require_free_space",
+]
