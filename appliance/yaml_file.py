@@ -61,7 +61,7 @@ def read_yaml(path: Path) -> Document:
     except FileNotFoundError as error:
         raise SettingsError(f"{path}: there is no such file.", remedy="Check the path.") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read ({error}).", remedy="Check the file and its permissions.") from error
+        raise SettingsError(f"{path}: cannot be read ({error}).", remedy="Check the file and its rights.") from error
     return parse_yaml(text, str(path))
 
 
@@ -110,7 +110,7 @@ class _Reader:
             result = [self._item(child, (*place, index)) for index, child in enumerate(node.value)]
             self._open.pop()
             return result
-        return self._loader.construct_object(node)  # type: ignore[no-untyped-call]
+        return self._loader.construct_object(node)
 
     def _item(self, node: yaml.Node, place: Place) -> object:
         self.places[place] = _line(node)
@@ -125,8 +125,9 @@ class _Reader:
             if key in seen:
                 raise self._error(key_node, f'"{key}" stands here a second time (first on {seen[key]})')
             seen[key] = _line(key_node)
-            self.places[(*place, key)] = seen[key]
-            yield key, self.value(value_node, (*place, key))
+            here: Place = (*place, key)
+            self.places[here] = seen[key]
+            yield key, self.value(value_node, here)
 
     def _error(self, node: yaml.Node, problem: str) -> SettingsError:
         return SettingsError(f"{self._source}, {_line(node)}: {problem}.")

@@ -1,0 +1,203 @@
+"""What an assay file says: labels, area to read, adequacy, and the grading table with its name and version."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from appliance.yaml_model import StrictModel
+
+Text = Annotated[str, Field(min_length=1)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Labels(StrictModel):
+    """Names of the network's classes. cells: those that together count the nucleated cells (targets included)."""
+
+    targets: tuple[Text, ...] = Field(min_length=1)
+    cells: tuple[Text, ...] = ()
+
+
+class Stain(StrictModel):
+    """Stain, and the range of `ImageQuality.stain_od` (95th percentile of optical density) that is usual for it."""
+
+    name: Text
+    min_od: float = Field(ge=0)
+    max_od: Positive
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Stain:
+        if self.min_od >= self.max_od:
+            msg = f"min_od ({self.min_od:g}) must be below max_od ({self.max_od:g})"
+            raise ValueError(msg)
+        return self
+
+
+class Reading(StrictModel):
+    """How much is read unless the settings say otherwise."""
+
+    area_mm2: Positive
+    min_fields: int = Field(ge=1)
+
+    def fields_to_read(self, field_width_um: float, field_height_um: float) -> int:
+        """Number of fields of this size that cover the area, and never fewer than `min_fields`."""
+        area = field_width_um * field_height_um / 1e6
+        return max(self.min_fields, math.ceil(self.area_mm2 / area - 1e-9))
+
+
+class Adequacy(StrictModel):
+    """When a slide cannot be judged, and when the reader is warned.
+
+    min_area_mm2: of usable fields. min_usable_share: of the fields that were looked at and hold specimen.
+    field_max_obscured: a field with a larger dark share (ink, thick blood) counts as not read.
+    max_obscured_share: of the fields that hold specimen. max_blank_share: beyond it the slide counts as empty when
+    too little area is left. low_cellularity, recommended_volume_ml: advisory only, never a reason to refuse.
+    """
+
+    min_area_mm2: float = Field(ge=0)
+    min_usable_fields: int = Field(ge=1)
+    min_usable_share: Share
+    field_max_obscured: Share
+    max_obscured_share: Share
+    max_blank_share: Share
+    low_cellularity: Annotated[int, Field(ge=1)] | None = None
+    recommended_volume_ml: Positive | None = None
+
+
+class HighPowerField(StrictModel):
+    """The oil-immersion field to which areas are converted: field number of the eyepiece in mm, at 1000x."""
+
+    field_number_mm: float = Field(ge=10, le=30)
+
+    @property
+    def area_mm2(self) -> float:
+        """Area of one high-power field: pi (FN / 2 / 100)² mm², with a 100x objective."""
+        return math.pi * (self.field_number_mm / 2 / 100) ** 2
+
+
+class DensityRow(StrictModel):
+    """One row of a smear table: its grade begins at, or above, so many objects in 100 high-power fields.
+
+    min_hpf: high-power fields that the table asks to be read before this grade stands.
+    """
+
+    grade: Text
+    title: Text
+    from_per_100_hpf: float | None = Field(default=None, ge=0)
+    above_per_100_hpf: float | None = Field(default=None, ge=0)
+    min_hpf: Positive | None = None
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> DensityRow:
+        if (self.from_per_100_hpf is None) == (self.above_per_100_hpf is None):
+            msg = "give either from_per_100_hpf (the bound belongs to this row) or above_per_100_hpf (it does not)"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def bound_per_100_hpf(self) -> float:
+        """The lower bound, whether or not it belongs to the row."""
+        bounds = [bound for bound in (self.from_per_100_hpf, self.above_per_100_hpf) if bound is not None]
+        return bounds[0]
+
+    def begins_by(self, per_100_hpf: float) -> bool:
+        """Whether so many objects in 100 high-power fields reach this row."""
+        if self.from_per_100_hpf is not None:
+            return per_100_hpf >= self.from_per_100_hpf
+        return per_100_hpf > self.bound_per_100_hpf
+
+
+class DensityTable(StrictModel):
+    """A named, versioned smear table. rows: from the lowest positive grade to the highest.
+
+    none_seen, few_seen: grade and title for no object at all, and for fewer than `few_below` objects.
+    """
+
+    name: Text
+    version: Text
+    source: Text
+    none_seen: Text
+    none_title: Text
+    few_below: int = Field(ge=1)
+    few_seen: Text
+    few_title: Text
+    rows: tuple[DensityRow, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _ascending(self) -> DensityTable:
+        bounds = [row.bound_per_100_hpf for row in self.rows]
+        if bounds != sorted(set(bounds)) or bounds[0] != 0:
+            msg = "rows must begin at 0 and ascend"
+            raise ValueError(msg)
+        return self
+
+
+class AfbGrading(StrictModel):
+    """Grading of acid-fast bacilli by density.
+
+    tables: the first is the verdict's own, the others stand beside it. negative_hpf: "negative" needs so many
+    high-power fields; recommended_hpf: fewer raise an advice. significance: a count is positive when false findings
+    alone would give it with a smaller probability.
+    """
+
+    scheme: Literal["afb"]
+    high_power_field: HighPowerField
+    negative_hpf: Positive
+    recommended_hpf: Positive
+    significance: float = Field(gt=0, le=0.05)
+    tables: tuple[DensityTable, ...] = Field(min_length=1)
+
+
+class TisCategory(StrictModel):
+    """One category of the International System. rom_percent: risk of malignancy found in the table's source."""
+
+    code: Literal["ND", "NFM", "AUS", "SFM", "MAL"]
+    title: Text
+    rom_percent: float = Field(ge=0, le=100)
+
+
+class TisScoring(StrictModel):
+    """Constants of the slide score; `appliance.verdict.serous` gives the formula."""
+
+    false_rate_cv: float = Field(gt=0, le=3)
+    background_floor: Positive
+    top_k: int = Field(ge=1, le=100)
+    top_weight: float = Field(ge=0, le=10)
+    half_scale: Positive
+
+
+class TisGrading(StrictModel):
+    """Grading of serous effusions by the International System (TIS)."""
+
+    scheme: Literal["tis"]
+    name: Text
+    version: Text
+    source: Text
+    significance: float = Field(gt=0, le=0.05)
+    scoring: TisScoring
+    categories: tuple[TisCategory, ...]
+
+    @model_validator(mode="after")
+    def _all_five(self) -> TisGrading:
+        if [category.code for category in self.categories] != ["ND", "NFM", "AUS", "SFM", "MAL"]:
+            msg = "the five categories ND, NFM, AUS, SFM, MAL are needed, in this order"
+            raise ValueError(msg)
+        return self
+
+
+class Assay(StrictModel):
+    """What is looked for and how it is graded. reviewer: who must confirm the suggestion."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+    version: Text
+    title: Text
+    reviewer: Text
+    magnifications: tuple[Literal[450, 900], ...] = Field(min_length=1)
+    stain: Stain
+    labels: Labels
+    reading: Reading
+    adequacy: Adequacy
+    grading: Annotated[AfbGrading | TisGrading, Field(discriminator="scheme")]
