@@ -46,12 +46,18 @@ class Document:
     places: dict[Place, str]
 
     def where(self, place: Place) -> str:
-        """The file and the line of `place`, or of the nearest enclosing key that is in the file."""
+        """The file and the line of `place`; of the nearest enclosing key, or a key inside it, when it has none."""
         for length in range(len(place), 0, -1):
-            found = self.places.get(place[:length])
-            if found is not None:
-                return found if found.startswith("--set") else f"{self.source}, {found}"
+            prefix = place[:length]
+            if prefix in self.places:
+                return self._named(self.places[prefix])
+            inside = [at for known, at in self.places.items() if known[:length] == prefix]
+            if inside:
+                return self._named(inside[0])
         return self.source
+
+    def _named(self, at: str) -> str:
+        return at if at.startswith("--set") else f"{self.source}, {at}"
 
 
 def read_yaml(path: Path) -> Document:

@@ -2,8 +2,6 @@
 
 from appliance.settings.load import EXAMPLE, load_settings, settings_sha256
 from appliance.settings.model import (
-    AxesSection,
-    AxisSection,
     CameraSection,
     EnginesSection,
     FocusSection,
@@ -20,8 +18,6 @@ from appliance.settings.model import (
 
 __all__ = [
     "EXAMPLE",
-    "AxesSection",
-    "AxisSection",
     "CameraSection",
     "EnginesSection",
     "FocusSection",

@@ -8,66 +8,39 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from appliance.yaml_model import StrictModel
+from drivers.stage.settings import StageSettings, standard_stage
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
+# The name that this project's udev rule gives the stage controller.
+_STAGE_PORT = "/dev/cytoscan-stage"
+
 # What an objective gives when the settings name only the magnification: (NA, µm per pixel).
 # Source: 5.86 µm pixels behind a true 20x (450x on the display) or 40x (900x) objective.
 _OBJECTIVES: dict[int, tuple[float, float]] = {450: (0.50, 0.293), 900: (0.75, 0.1465)}
 
 
-class AxisSection(StrictModel):
-    """One axis: its address on the controller, step size, and the travel that may be used."""
+class StageSection(StageSettings):
+    """The stage as its driver wants it; what the file leaves out is the reference instrument's.
 
-    device: int = Field(ge=1, le=99)
-    axis: int = Field(ge=1, le=9)
-    um_per_step: Positive
-    min_um: float
-    max_um: float
-
-    @model_validator(mode="after")
-    def _travel(self) -> AxisSection:
-        if self.min_um >= self.max_um:
-            msg = f"min_um ({self.min_um:g}) must be below max_um ({self.max_um:g})"
-            raise ValueError(msg)
-        return self
-
-
-class AxesSection(StrictModel):
-    """The three axes; z grows towards the slide."""
-
-    x: AxisSection = AxisSection(device=1, axis=1, um_per_step=0.15625, min_um=0.0, max_um=80_000.0)
-    y: AxisSection = AxisSection(device=1, axis=2, um_per_step=0.15625, min_um=0.0, max_um=30_000.0)
-    z: AxisSection = AxisSection(device=2, axis=1, um_per_step=0.1, min_um=0.0, max_um=6_000.0)
-
-
-class StageSection(StrictModel):
-    """The stage controller and how it may be moved.
-
-    retract_z_um: height to which z withdraws before homing and on every abnormal path.
-    approach_um: every final approach in z starts this far below, so that backlash has one sign.
-    settle_ms: wait after a move before a picture is taken.
+    An axis that is given at all is given whole: a guessed step size would move a real stage to wrong places.
     """
 
-    dialect: Name = "zaber"
-    port: str = Field(default="/dev/cytoscan-stage", min_length=1)
-    baud: int = Field(default=115_200, ge=1_200, le=4_000_000)
-    axes: AxesSection = AxesSection()
-    retract_z_um: NotNegative = 500.0
-    approach_um: NotNegative = 5.0
-    settle_ms: NotNegative = 60.0
-
-    @field_validator("retract_z_um")
+    @model_validator(mode="before")
     @classmethod
-    def _inside_travel(cls, value: float, info: ValidationInfo) -> float:
-        axes = info.data.get("axes")
-        if isinstance(axes, AxesSection) and not axes.z.min_um <= value <= axes.z.max_um:
-            msg = f"{value:g} lies outside the z axis ({axes.z.min_um:g} to {axes.z.max_um:g} um)"
-            raise ValueError(msg)
-        return value
+    def _reference_instrument(cls, data: object) -> object:
+        if not isinstance(data, dict):
+            return data
+        given = dict(data)
+        ids = given.get("expected_device_ids")
+        if isinstance(ids, dict):
+            # The keys of YAML mappings are text; these are device numbers.
+            numbers = {int(key) if str(key).isdecimal() else key: value for key, value in ids.items()}
+            given["expected_device_ids"] = numbers
+        return {**standard_stage(_STAGE_PORT).model_dump(), **given}
 
 
 class CameraSection(StrictModel):
@@ -252,7 +225,7 @@ class Settings(StrictModel):
 
     site: Name = "lab"
     device: Name = "twin-1"
-    stage: StageSection = StageSection()
+    stage: StageSection = Field(default_factory=lambda: StageSection.model_validate({}))
     camera: CameraSection = CameraSection()
     optics: OpticsSection = OpticsSection()
     focus: FocusSection = FocusSection()
@@ -267,7 +240,7 @@ class Settings(StrictModel):
     def _focus_on_the_axis(cls, value: FocusSection, info: ValidationInfo) -> FocusSection:
         stage = info.data.get("stage")
         if isinstance(stage, StageSection):
-            axis = stage.axes.z
+            axis = stage.z
             if not axis.min_um <= value.reference_z_um <= axis.max_um:
                 msg = (
                     f"reference_z_um ({value.reference_z_um:g}) lies outside the z axis "
