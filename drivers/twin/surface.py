@@ -20,13 +20,13 @@ class SurfaceSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    tilt_sigma_mrad: float = Field(0.5, ge=0.0, le=5.0)
-    bow_sagitta_um: float = Field(8.0, ge=-100.0, le=100.0)
-    bow_span_um: float = Field(75_000.0, gt=1_000.0, le=200_000.0)
-    waviness_rms_um: float = Field(1.0, ge=0.0, le=20.0)
-    waviness_length_um: float = Field(6_000.0, gt=100.0, le=100_000.0)
-    topography_rms_um: float | None = Field(None, ge=0.0, le=10.0)
-    topography_length_um: float = Field(300.0, gt=10.0, le=10_000.0)
+    tilt_sigma_mrad: float = Field(default=0.5, ge=0.0, le=5.0)
+    bow_sagitta_um: float = Field(default=8.0, ge=-100.0, le=100.0)
+    bow_span_um: float = Field(default=75_000.0, gt=1_000.0, le=200_000.0)
+    waviness_rms_um: float = Field(default=1.0, ge=0.0, le=20.0)
+    waviness_length_um: float = Field(default=6_000.0, gt=100.0, le=100_000.0)
+    topography_rms_um: float | None = Field(default=None, ge=0.0, le=10.0)
+    topography_length_um: float = Field(default=300.0, gt=10.0, le=10_000.0)
     centre_x_um: float = 38_000.0
     centre_y_um: float = 13_000.0
 

@@ -1,5 +1,6 @@
 """The content of a slide: `make_slide(settings, seed)` gives a Slide, which gives Scenes."""
 
+from drivers.twin.slide.make import make_slide
 from drivers.twin.slide.scene import Layer, Scene, SceneObject, Slide, SpecimenArea
 from drivers.twin.slide.settings import (
     ClutterSettings,
@@ -26,4 +27,5 @@ __all__ = [
     "SpecimenArea",
     "SputumSettings",
     "Stain",
+    "make_slide",
 ]

@@ -49,20 +49,21 @@ class SerousSettings(BaseModel):
 
     Source: domain reference 6.1.
     malignant: share among nucleated cells. reactive: share of reactive mesothelial cells, drawn per slide.
-    clustered: share of the malignant cells, and of the mesothelial ones, that lie in clusters.
+    clustered, benign_clustered: share of the malignant, of the mesothelial cells that lie in clusters.
     blank_share: share of fields within the specimen that hold no cells. stain None: drawn by the seed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    malignant: float = Field(0.0, ge=0.0, le=0.5)
+    malignant: float = Field(default=0.0, ge=0.0, le=0.5)
     reactive: Interval = Interval(low=0.01, high=0.05)
-    clustered: float = Field(0.35, ge=0.0, le=0.9)
+    clustered: float = Field(default=0.35, ge=0.0, le=0.9)
+    benign_clustered: float = Field(default=0.06, ge=0.0, le=0.9)
     nucleated_per_field: Interval = Interval(low=70.0, high=700.0)
     rbc_per_field: Interval = Interval(low=60.0, high=1500.0)
-    blank_share: float = Field(0.04, ge=0.0, le=0.5)
+    blank_share: float = Field(default=0.04, ge=0.0, le=0.5)
     stain: Stain | None = None
-    diameter_um: float = Field(6_000.0, ge=500.0, le=22_000.0)
+    diameter_um: float = Field(default=6_000.0, ge=500.0, le=22_000.0)
 
 
 class SputumSettings(BaseModel):
@@ -74,15 +75,15 @@ class SputumSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    afb_per_mm2: float | None = Field(None, ge=0.0, le=20_000.0)
-    afb_per_hpf: float | None = Field(None, ge=0.0, le=600.0)
-    clumping: float = Field(0.4, ge=0.05, le=50.0)
+    afb_per_mm2: float | None = Field(default=None, ge=0.0, le=20_000.0)
+    afb_per_hpf: float | None = Field(default=None, ge=0.0, le=600.0)
+    clumping: float = Field(default=0.4, ge=0.05, le=50.0)
     pmn_per_mm2: Interval = Interval(low=300.0, high=3_000.0)
     squamous_per_mm2: Interval = Interval(low=2.0, high=30.0)
     confusers_per_mm2: Interval = Interval(low=10.0, high=150.0)
-    blank_share: float = Field(0.03, ge=0.0, le=0.5)
-    width_um: float = Field(20_000.0, ge=500.0, le=60_000.0)
-    height_um: float = Field(10_000.0, ge=500.0, le=24_000.0)
+    blank_share: float = Field(default=0.03, ge=0.0, le=0.5)
+    width_um: float = Field(default=20_000.0, ge=500.0, le=60_000.0)
+    height_um: float = Field(default=10_000.0, ge=500.0, le=24_000.0)
 
     @model_validator(mode="after")
     def _one_density(self) -> SputumSettings:
@@ -104,8 +105,8 @@ class PictureSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     folder: Path | None = None
-    um_per_px: float | None = Field(None, gt=0.01, le=5.0)
-    feather_um: float = Field(5.0, ge=0.0, le=100.0)
+    um_per_px: float | None = Field(default=None, gt=0.01, le=5.0)
+    feather_um: float = Field(default=5.0, ge=0.0, le=100.0)
 
 
 class ClutterSettings(BaseModel):
@@ -113,10 +114,10 @@ class ClutterSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    dust_per_mm2: float = Field(0.3, ge=0.0, le=200.0)
-    back_dust_per_mm2: float = Field(0.2, ge=0.0, le=50.0)
-    bubbles_per_cm2: float = Field(0.3, ge=0.0, le=500.0)
-    ink_marks_per_cm2: float = Field(0.1, ge=0.0, le=500.0)
+    dust_per_mm2: float = Field(default=0.3, ge=0.0, le=200.0)
+    back_dust_per_mm2: float = Field(default=0.2, ge=0.0, le=50.0)
+    bubbles_per_cm2: float = Field(default=0.3, ge=0.0, le=500.0)
+    ink_marks_per_cm2: float = Field(default=0.1, ge=0.0, le=500.0)
 
 
 class SlideSettings(BaseModel):
@@ -134,8 +135,8 @@ class SlideSettings(BaseModel):
     pictures: PictureSettings = PictureSettings()
     clutter: ClutterSettings = ClutterSettings()
     surface: SurfaceSettings = SurfaceSettings()
-    stain_od_sigma: float = Field(0.15, ge=0.0, le=1.0)
-    hue_jitter_deg: float = Field(4.5, ge=0.0, le=20.0)
+    stain_od_sigma: float = Field(default=0.15, ge=0.0, le=1.0)
+    hue_jitter_deg: float = Field(default=4.5, ge=0.0, le=20.0)
     centre_x_um: float = 38_000.0
     centre_y_um: float = 13_000.0
 
