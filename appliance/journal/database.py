@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ _TROUBLES = (
     ("disk is full", "the disk is full", "Free space on that disk, then start again: the scan goes on where it was."),
     ("is locked", "another program holds it", "Stop the other program that uses this journal, then try again."),
     ("malformed", "it is damaged", "Keep a copy of the file for the maker, and start with a restored or new journal."),
-    ("not a database", "it is not a journal", "Name another file in journal.path, or move this one away."),
+    ("not a database", "it is no database", "Name another file, or move this one away."),
     ("readonly", "it may not be written", "Give this user the right to write the file and its folder."),
     ("unable to open", "it cannot be opened", "Check that the folder exists and that this user may write in it."),
     (
@@ -38,9 +37,9 @@ def describe(error: sqlite3.Error, path: Path) -> JournalError:
     text = str(error)
     for mark, trouble, remedy in _TROUBLES:
         if mark in text:
-            return JournalError(f"Journal {path}: {trouble} ({text}).", safe=NOTHING_HALF_WRITTEN, remedy=remedy)
+            return JournalError(f"{path}: {trouble} ({text}).", safe=NOTHING_HALF_WRITTEN, remedy=remedy)
     return JournalError(
-        f"Journal {path} refused an entry ({text}).",
+        f"{path} refused an entry ({text}).",
         safe=NOTHING_HALF_WRITTEN,
         remedy="This is a fault of the program: report it with this text.",
     )
@@ -70,6 +69,12 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
             raise
 
 
+def require_folder(path: Path) -> None:
+    """Raise JournalError when the folder of the file is not there."""
+    if not path.parent.is_dir():
+        raise JournalError(f"The folder {path.parent} does not exist.", remedy="Create it, or name a file elsewhere.")
+
+
 def connect(path: Path, *, query_only: bool = False) -> sqlite3.Connection:
     """Open the file in WAL mode with every commit flushed to disk.
 
@@ -81,13 +86,9 @@ def connect(path: Path, *, query_only: bool = False) -> sqlite3.Connection:
             f"SQLite {sqlite3.sqlite_version} is too old for the journal, which needs {needed}.",
             remedy="Use the Python of Debian 12, Ubuntu 22.04 or later.",
         )
-    if not path.parent.is_dir():
-        raise JournalError(
-            f"The journal's folder {path.parent} does not exist.",
-            remedy="Create it, or name another file in journal.path.",
-        )
+    require_folder(path)
     if query_only and not path.exists():
-        raise JournalError(f"There is no journal at {path}.", remedy="Name another file, or scan a slide first.")
+        raise JournalError(f"There is no file {path}.", remedy="Name another file, or scan a slide first.")
     with told(path):
         connection = sqlite3.connect(
             path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
@@ -105,8 +106,8 @@ def _set_up(connection: sqlite3.Connection, path: Path, *, query_only: bool) -> 
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         raise JournalError(
-            f"Journal {path} cannot keep a write-ahead log (mode {mode}).",
-            remedy="Put the journal on a local disk, not on a network share.",
+            f"{path} cannot have a write-ahead log (mode {mode}).",
+            remedy="Put it on a local disk, not on a network share.",
         )
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
@@ -124,18 +125,13 @@ def check_integrity(connection: sqlite3.Connection, path: Path) -> None:
         raise describe(sqlite3.DatabaseError(f"malformed: {found}"), path)
 
 
-def require_free_space(path: Path, min_free_mb: int) -> None:
+def require_free_space(path: Path, min_free_mb: float) -> None:
     """Refuse to start when the disk of the journal has less than min_free_mb (10^6 bytes) left. Raises JournalError."""
-    folder = path if path.is_dir() else path.parent
-    if not folder.is_dir():
-        raise JournalError(
-            f"The journal's folder {folder} does not exist.",
-            remedy="Create it, or name another file in journal.path.",
-        )
-    free_mb = shutil.disk_usage(folder).free // 1_000_000
+    require_folder(path)
+    free_mb = shutil.disk_usage(path.parent).free / 1e6
     if free_mb < min_free_mb:
         raise JournalError(
-            f"The disk of journal {path} has {free_mb} MB left; {min_free_mb} MB are needed to start a slide.",
+            f"The disk of journal {path} has {free_mb:.0f} MB left; {min_free_mb:.0f} MB are needed to start a slide.",
             safe="No slide was started.",
             remedy="Free space on that disk, or move the journal to a larger one.",
         )
@@ -144,4 +140,4 @@ def require_free_space(path: Path, min_free_mb: int) -> None:
 def size_bytes(path: Path) -> int:
     """Bytes that the journal holds on disk, write-ahead log included."""
     parts = (path, path.with_name(path.name + "-wal"))
-    return sum(os.stat(part).st_size for part in parts if part.exists())  # noqa: PTH116
+    return sum(part.stat().st_size for part in parts if part.exists())

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from uuid import uuid4
 
 from appliance.errors import JournalError
 from appliance.journal import audit, outbox
 from appliance.journal.codec import field_row, finding_row, run_text
-from appliance.journal.database import NOTHING_HALF_WRITTEN, check_integrity, connect, transaction
+from appliance.journal.database import NOTHING_HALF_WRITTEN, check_integrity, connect, require_folder, transaction
 from appliance.journal.lock import FileLock
 from appliance.journal.reader import JournalReader
 from appliance.journal.schema import migrate
+from appliance.messages.ids import new_uuid7
 from appliance.messages.outgoing import OutboxMessage
 from appliance.records import FieldRecord, Finding, SlideRun
 
@@ -38,7 +38,7 @@ class Journal(JournalReader):
         super().__init__(path, connection)
         self._lock = lock
         self._clock = clock
-        self.session = uuid4().hex
+        self.session = str(new_uuid7())
 
     @classmethod
     def open(cls, path: Path, clock: Clock = utc_now) -> Journal:
@@ -46,11 +46,7 @@ class Journal(JournalReader):
 
         clock: UTC time of records. Raises JournalError: held by another process, damaged, newer, not a journal.
         """
-        if not path.parent.is_dir():
-            raise JournalError(
-                f"The journal's folder {path.parent} does not exist.",
-                remedy="Create it, or name another file in journal.path.",
-            )
+        require_folder(path)
         lock = FileLock(path.with_name(path.name + ".lock"), "records slides in this journal")
         try:
             connection = connect(path)
@@ -195,10 +191,7 @@ class Journal(JournalReader):
     def next_seq(self) -> int:
         """A number for the next message of this device, never given twice; gaps are possible after a crash."""
         with self._writing() as connection:
-            connection.execute(
-                "INSERT INTO counters VALUES('message', 1) ON CONFLICT(name) DO UPDATE SET value = value + 1"
-            )
-            return int(connection.execute("SELECT value FROM counters WHERE name = 'message'").fetchone()[0])
+            return outbox.next_number(connection)
 
     def _now_ns(self) -> int:
         return int(self._clock().timestamp() * 1e9)

@@ -27,15 +27,22 @@ def insert(connection: sqlite3.Connection, message: OutboxMessage, now_ns: int) 
     )
 
 
+def next_number(connection: sqlite3.Connection) -> int:
+    """The next message number of this device, inside the caller's transaction."""
+    connection.execute("INSERT INTO counters VALUES('message', 1) ON CONFLICT(name) DO UPDATE SET value = value + 1")
+    return int(connection.execute("SELECT value FROM counters WHERE name = 'message'").fetchone()[0])
+
+
 @dataclass(frozen=True)
 class Claimed:
-    """A message to be published now. attempts: how often it was claimed, this time included."""
+    """A message to be published now. attempts: claims so far, this one included. wait_s: until it is due again."""
 
     seq: int
     key: str
     topic: str
     payload: bytes
     attempts: int
+    wait_s: float
 
 
 @dataclass(frozen=True)
@@ -132,13 +139,12 @@ class Outbox:
                 return []
         with self._writing() as connection:
             rows = connection.execute(query, (now, horizon, limit)).fetchall()
-            for row in rows:
-                attempts = row["attempts"] + 1
-                due = _ns(now_s + min(wait_s(attempts), LONGEST_WAIT_S))
-                connection.execute(
-                    "UPDATE outbox SET attempts = ?, next_ns = ? WHERE seq = ?", (attempts, due, row["seq"])
-                )
-        return [Claimed(r["seq"], r["key"], r["topic"], r["payload"], r["attempts"] + 1) for r in rows]
+            claimed = [_claimed(row, wait_s) for row in rows]
+            connection.executemany(
+                "UPDATE outbox SET attempts = ?, next_ns = ? WHERE seq = ?",
+                [(item.attempts, _ns(now_s + item.wait_s), item.seq) for item in claimed],
+            )
+        return claimed
 
     def due_again(self, seq: int | None = None, at_s: float = 0.0) -> None:
         """Make one message, or with seq None every open one, due at at_s: mids are void after a lost connection."""
@@ -159,6 +165,11 @@ class Outbox:
         """Send no more until a person releases it."""
         with self._writing() as connection:
             connection.execute("UPDATE outbox SET parked = 1, reason = ? WHERE seq = ?", (reason, seq))
+
+    def next_seq(self) -> int:
+        """A number for a message of the sender's own, from the same counter as the scanner's."""
+        with self._writing() as connection:
+            return next_number(connection)
 
     def release(self, *, refused_by_hub: bool = False) -> int:
         """Try again what the broker refused, and with refused_by_hub what the hub rejected; how many."""
@@ -228,6 +239,18 @@ class Outbox:
 
 def _ns(seconds: float) -> int:
     return int(seconds * 1e9)
+
+
+def _claimed(row: sqlite3.Row, wait_s: Callable[[int], float]) -> Claimed:
+    attempts = row["attempts"] + 1
+    return Claimed(
+        seq=row["seq"],
+        key=row["key"],
+        topic=row["topic"],
+        payload=row["payload"],
+        attempts=attempts,
+        wait_s=min(wait_s(attempts), LONGEST_WAIT_S),
+    )
 
 
 def _delivery(row: sqlite3.Row) -> Delivery:

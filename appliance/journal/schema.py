@@ -10,7 +10,7 @@ import sqlite3
 from pathlib import Path
 
 from appliance.errors import JournalError
-from appliance.journal.database import transaction
+from appliance.journal.database import told, transaction
 
 APPLICATION_ID = 0x43595453  # "CYTS": tells a journal from any other SQLite file
 
@@ -113,6 +113,9 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: tuple[tuple[
 
     Safe when two processes open a fresh file at once: the second waits, then sees the finished tables.
     """
+    with told(path):
+        if _checked_version(connection, path, len(migrations)) == len(migrations):
+            return
     with transaction(connection, path):
         version = _checked_version(connection, path, len(migrations))
         for step, statements in enumerate(migrations[version:], start=version + 1):
