@@ -101,6 +101,19 @@ def walk(now: Standing, leg: Leg) -> Standing:
     return now
 
 
+def schedule(
+    now: Standing, legs: tuple[Leg, ...], profiles: dict[AxisName, Trapezoid], settle_s: dict[AxisName, float]
+) -> tuple[float, float]:
+    """Time in s until the last axis stands, and until the last one has settled; axes settle while others still move."""
+    clock, ends = 0.0, dict[AxisName, float]()
+    for leg in legs:
+        seconds = leg_seconds(now, leg, profiles)
+        ends.update({axis: clock + needed for axis, needed in seconds.items()})
+        clock += max(seconds.values())
+        now = walk(now, leg)
+    return clock, max((end + settle_s[axis] for axis, end in ends.items()), default=0.0)
+
+
 class EndEstimate:
     """Learns how much later than predicted an axis reports idle, so that polling starts just before that.
 

@@ -50,6 +50,7 @@ class StageSettings(BaseModel):
     `long_xy_um` in one move. approach_um: Z always ends its way upward over at least this distance, which must exceed
     the backlash. expected_device_ids: controller device number to its hardware id; empty accepts any.
     limit_tolerance_um: largest accepted difference between the limits here and those in the controller.
+    arrival_um: largest accepted difference between a target and where the controller says the axis stopped.
     reply_timeout_s: how long one answer may take before the request is repeated or the link given up.
     """
 
@@ -67,6 +68,7 @@ class StageSettings(BaseModel):
     approach_um: float = Field(default=3.0, ge=0, le=100)
     expected_device_ids: dict[int, int] = {}
     limit_tolerance_um: float = Field(default=1.0, ge=0, le=100)
+    arrival_um: float = Field(default=0.5, gt=0, le=10)
     reply_timeout_s: float = Field(default=0.3, gt=0, le=5)
 
     @model_validator(mode="after")
