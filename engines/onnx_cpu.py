@@ -1,0 +1,130 @@
+"""Run an engine package on the processor with ONNX Runtime."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from engines.decode import LabelMap, decode
+from engines.errors import BadInput, BadPackage, EngineError
+from engines.package import EnginePackage
+from engines.scorer import BackendInfo, Detection
+
+_UNREADABLE = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+
+
+class OnnxCpuScorer:
+    """Scores fields with one package; one owner thread. Implements `engines.scorer.Scorer`.
+
+    threads: processor cores the network may use. Idle threads do not spin, so that the stage and the camera are
+    served meanwhile.
+    """
+
+    def __init__(self, package: EnginePackage, *, threads: int = 1) -> None:
+        manifest = package.manifest
+        self._package = package
+        self._session: onnxruntime.InferenceSession | None = _open(package, threads)
+        runtime = f"onnxruntime {onnxruntime.__version__} CPU"
+        self._backend = BackendInfo("onnx_cpu", package.title, manifest.onnx.sha256, runtime)
+
+    @property
+    def backend(self) -> BackendInfo:
+        """Which engine and runtime answer."""
+        return self._backend
+
+    def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probability maps (labels, ceil(H / stride), ceil(W / stride)) of uint8 RGB `image` (H, W, 3).
+
+        Raises BadInput when the image is of another type or shape, EngineError when the scorer is closed.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise BadInput(
+                f"The frame is {image.dtype} {image.shape}; {self._package.title} reads uint8 RGB (H, W, 3).",
+                remedy="Check the camera's pixel format in the settings.",
+            )
+        if self._session is None:
+            raise EngineError(f"The engine {self._package.title} is closed.", remedy="Open it again.")
+        manifest = self._package.manifest
+        feed = {manifest.input.name: np.ascontiguousarray(image)[np.newaxis]}
+        maps: NDArray[np.float32] = self._session.run([manifest.output.name], feed)[0][0]
+        return maps
+
+    def score(self, image: NDArray[np.uint8], um_per_px: float) -> list[Detection]:
+        """Detections of one field, down to the package's report_threshold.
+
+        image: uint8 RGB (H, W, 3); um_per_px: its scale. Raises BadInput for another shape, type or scale.
+        """
+        manifest = self._package.manifest
+        scale = manifest.scale
+        if not scale.min_um_per_px <= um_per_px <= scale.max_um_per_px:
+            raise BadInput(
+                f"The frame has {um_per_px:.4g} µm/px; the engine {self._package.title} was made for "
+                f"{scale.min_um_per_px:.4g} to {scale.max_um_per_px:.4g} µm/px.",
+                remedy="Use the magnification the engine was made for, or an engine made for this one.",
+            )
+        maps = self.probabilities(image)
+        labels = [
+            LabelMap(
+                label.name,
+                label.target,
+                label.box_um[0] / um_per_px,
+                label.box_um[1] / um_per_px,
+                label.separation_um / um_per_px,
+            )
+            for label in manifest.labels
+        ]
+        return decode(
+            maps,
+            labels,
+            manifest.output.stride,
+            report_threshold=manifest.report_threshold,
+            finding_threshold=manifest.operating_point.threshold,
+        )
+
+    def close(self) -> None:
+        """Free the runtime; safe to call twice."""
+        self._session = None
+
+
+def _open(package: EnginePackage, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = onnxruntime.InferenceSession(package.onnx_bytes, options, providers=["CPUExecutionProvider"])
+    except _UNREADABLE as error:
+        raise BadPackage(
+            f"The network of {package.title} cannot be read by ONNX Runtime: {str(error).splitlines()[0][:200]}",
+            remedy="Fetch the package again from where it was released.",
+        ) from error
+    _check_signature(package, session)
+    return session
+
+
+def _check_signature(package: EnginePackage, session: onnxruntime.InferenceSession) -> None:
+    manifest = package.manifest
+    inputs = [(i.name, i.type, len(i.shape), i.shape[-1:]) for i in session.get_inputs()]
+    if inputs != [(manifest.input.name, "tensor(uint8)", 4, [3])]:
+        raise BadPackage(
+            f"The network of {package.title} has inputs {inputs}; a package's network reads one uint8 NHWC picture "
+            f"named {manifest.input.name!r}.",
+            remedy="Export the network with uint8 NHWC input and normalisation inside.",
+        )
+    outputs = [(o.name, o.type, o.shape[1:2]) for o in session.get_outputs()]
+    if outputs != [(manifest.output.name, "tensor(float)", [len(manifest.labels)])]:
+        raise BadPackage(
+            f"The network of {package.title} has outputs {outputs}; the manifest promises {manifest.output.name!r} "
+            f"with {len(manifest.labels)} float channels.",
+            remedy="Make the manifest and the network agree: one channel for each label, in order.",
+        )

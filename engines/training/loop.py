@@ -1,0 +1,100 @@
+"""The training loop: the same seed gives the same network, and a stopped run goes on where it was."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from engines.training.network import HeatmapNet
+from engines.training.targets import Sample, penalty_focal_loss
+
+_log = logging.getLogger(__name__)
+
+MakeSample = Callable[[np.random.Generator, int], Sample]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast. The rate rises over `warm_up` steps and falls along a cosine to nothing."""
+
+    steps: int
+    batch: int = 8
+    rate: float = 2e-3
+    warm_up: int = 100
+    checkpoint_every: int = 200
+    seed: int = 1
+    threads: int = 1
+
+
+def train(net: HeatmapNet, make_sample: MakeSample, schedule: Schedule, out: Path) -> HeatmapNet:
+    """Train `net` in place and return it ready for export.
+
+    make_sample(rng, slot): one tile; slot counts within the batch, so that sources can be mixed in fixed shares.
+    out: folder of `checkpoint.pt`; a run found there is taken up again.
+    """
+    torch.set_num_threads(schedule.threads)
+    out.mkdir(parents=True, exist_ok=True)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=schedule.rate, weight_decay=1e-4)
+    rate = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, schedule))
+    path = out / "checkpoint.pt"
+    first = _resume(path, net, optimiser, rate)
+    net.train()
+    started, running = time.monotonic(), 0.0
+    for step in range(first, schedule.steps):
+        rng = np.random.default_rng([schedule.seed, step])
+        samples = [make_sample(rng, slot) for slot in range(schedule.batch)]
+        pictures = torch.from_numpy(np.stack([s.picture for s in samples])).permute(0, 3, 1, 2).float()
+        target = torch.from_numpy(np.stack([s.target for s in samples]))
+        mask = torch.from_numpy(np.stack([s.mask for s in samples]))
+        loss = penalty_focal_loss(net(pictures), target, mask)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+        optimiser.step()
+        rate.step()
+        running += (float(loss.detach()) - running) / min(step - first + 1, 50)
+        if (step + 1) % 50 == 0 or step + 1 == schedule.steps:
+            left = (time.monotonic() - started) / (step + 1 - first) * (schedule.steps - step - 1)
+            _log.info("step %d of %d  loss %.4f  %.0f s left", step + 1, schedule.steps, running, left)
+        if (step + 1) % schedule.checkpoint_every == 0 or step + 1 == schedule.steps:
+            _save(path, net, optimiser, rate, step + 1)
+    return net.eval()
+
+
+def _rate(step: int, schedule: Schedule) -> float:
+    if step < schedule.warm_up:
+        return (step + 1) / schedule.warm_up
+    done = (step - schedule.warm_up) / max(1, schedule.steps - schedule.warm_up)
+    return float(0.5 * (1 + np.cos(np.pi * min(1.0, done))))
+
+
+def _save(
+    path: Path,
+    net: HeatmapNet,
+    optimiser: torch.optim.Optimizer,
+    rate: torch.optim.lr_scheduler.LambdaLR,
+    step: int,
+) -> None:
+    state = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "rate": rate.state_dict(), "step": step}
+    fresh = path.with_suffix(".new")
+    torch.save(state, fresh)
+    fresh.replace(path)
+
+
+def _resume(
+    path: Path, net: HeatmapNet, optimiser: torch.optim.Optimizer, rate: torch.optim.lr_scheduler.LambdaLR
+) -> int:
+    if not path.is_file():
+        return 0
+    state = torch.load(path, weights_only=True)
+    net.load_state_dict(state["net"])
+    optimiser.load_state_dict(state["optimiser"])
+    rate.load_state_dict(state["rate"])
+    _log.info("taking up the run at step %d", state["step"])
+    return int(state["step"])
