@@ -18,10 +18,11 @@ from drivers.twin.slide.settings import SerousSettings, SputumSettings
 def ideal_rgb(scene: Scene, illumination: tuple[float, float, float]) -> NDArray[np.uint8]:
     """Every layer in focus: uint8 RGB (height, width, 3), a clear place at 215 in its brightest channel."""
     clear = 215.0 * np.asarray(illumination, np.float32)
-    return np.clip(clear * np.exp(scene.total_od() * np.float32(-2.302585)) + 0.5, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(clear * np.power(10.0, -scene.total_od()) + 0.5, 0, 255), dtype=np.uint8)
 
 
 def main(
+    *,
     content: Content = Content.SEROUS,
     seed: int = 1,
     x_um: Annotated[float, typer.Option(help="middle of the field")] = 38_000.0,

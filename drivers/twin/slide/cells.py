@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -64,10 +65,7 @@ def _nuclei(
     size = traits.nucleus_um / math.sqrt(traits.nuclei) ** 0.5
     mask, chromatin = canvas.blank(), canvas.blank()
     for centre in centres:
-        if traits.lobes:
-            contours = _lobes(traits, rng)
-        else:
-            contours = [_membrane(traits, size / 2.0, rng)]
+        contours = _lobes(traits, rng) if traits.lobes else [_membrane(traits, size / 2.0, rng)]
         one = canvas.fill(*[contour + centre for contour in contours], soft_um=0.12)
         chromatin = np.maximum(chromatin, one * _texture(traits, canvas, one, rng))
         mask = np.maximum(mask, one)
@@ -103,7 +101,7 @@ def _lobes(traits: CellTraits, rng: np.random.Generator) -> list[Points]:
             aspect=float(rng.uniform(1.1, 1.6)), angle_rad=angle + math.pi / 2.0,
         )
         contours.append(shape + centre)
-    for first, second in zip(centres[:-1], centres[1:], strict=True):
+    for first, second in pairwise(centres):
         along = second - first
         across = np.array([-along[1], along[0]]) / (np.linalg.norm(along) + 1e-9) * 0.35
         contours.append(np.stack([first + across, second + across, second - across, first - across]))
@@ -140,7 +138,8 @@ def _nucleoli(
         place = home + reach * np.array([math.cos(angle), math.sin(angle)])
         radius = traits.nucleolus_um / 2.0 * float(rng.uniform(0.75, 1.1))
         contours.append(outline(radius, rng, irregular=traits.nucleolus_irregular, smoothness=0.9) + place)
-    return canvas.fill(*contours, soft_um=0.12) * nucleus * np.float32(0.55)
+    spots = canvas.fill(*contours, soft_um=0.12) * nucleus * np.float32(0.55)
+    return np.asarray(spots, dtype=np.float32)
 
 
 def _cytoplasm(traits: CellTraits, canvas: Canvas, body: Plane, rng: np.random.Generator) -> Plane:
@@ -167,4 +166,4 @@ def _granules(traits: CellTraits, canvas: Canvas, room: Plane, rng: np.random.Ge
     reach = traits.cell_um * 0.5
     centres = rng.uniform(-reach, reach, (count, 2))
     grains = canvas.spots(centres, rng.uniform(0.22, 0.4, count), soft_um=0.1)
-    return (0.35 + 0.65 * grains) * room * np.float32(traits.granules)
+    return np.asarray((0.35 + 0.65 * grains) * room * np.float32(traits.granules), dtype=np.float32)

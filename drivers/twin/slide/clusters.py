@@ -60,9 +60,10 @@ class Cluster:
 
 
 def place_cluster(
-    kind: str, x_um: float, y_um: float, median_um: float, group: int, rng: np.random.Generator
+    kind: str, centre_um: tuple[float, float], median_um: float, group: int, rng: np.random.Generator
 ) -> Cluster:
     """One ball resting on the glass and reaching towards the objective (smaller z); kind: of its cells."""
+    x_um, y_um = centre_um
     width, depth, count = draw_size(median_um, rng)
     aspect = math.sqrt(float(rng.uniform(1.0, 1.6)))
     angle = float(rng.uniform(0.0, math.pi))

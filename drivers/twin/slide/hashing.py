@@ -27,7 +27,7 @@ def _scramble(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Finaliser of splitmix64. Source: Steele, Lea and Flood, OOPSLA 2014."""
     value = (value ^ (value >> np.uint64(30))) * _MIX_1
     value = (value ^ (value >> np.uint64(27))) * _MIX_2
-    return value ^ (value >> np.uint64(31))
+    return np.asarray(value ^ (value >> np.uint64(31)), dtype=np.uint64)
 
 
 def lattice_normals(seed: int, stream: int, rows: range, cols: range) -> NDArray[np.float64]:

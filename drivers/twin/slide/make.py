@@ -60,7 +60,7 @@ class TwinSlide:
         layer_pitch_um: float = 1.0,
     ) -> Scene:
         """The content of a rectangle; see `Slide.scene`."""
-        view = View.of(x0_um, y0_um, width_px, height_px, um_per_px, self._surface)
+        view = View.of((x0_um, y0_um), (width_px, height_px), um_per_px, self._surface)
         stack = LayerStack(height_px, width_px, layer_pitch_um)
         objects: list[SceneObject] = []
         for part in self._parts:

@@ -86,32 +86,25 @@ class Canvas:
 
     def fill(self, *contours: Points, soft_um: float = 0.0) -> Plane:
         """A mask in [0, 1] of the union of closed contours given in µm, its edge blurred by `soft_um`."""
-        mask = np.zeros((self.side, self.side), np.uint8)
+        mask = self._mask()
         for contour in contours:
-            corners = self._pixels(contour)
-            cv2.fillPoly(mask, [corners], 255, lineType=cv2.LINE_AA, shift=_SHIFT)
-        plane = mask.astype(np.float32) * np.float32(1.0 / 255.0)
-        return self.blur(plane, soft_um) if soft_um > 0.0 else plane
+            cv2.fillPoly(mask, [self._pixels(contour)], (255,), lineType=cv2.LINE_AA, shift=_SHIFT)
+        return self.blur(_plane(mask), soft_um)
 
     def stroke(self, line: Points, width_um: float, soft_um: float = 0.0) -> Plane:
         """A mask in [0, 1] of an open line of some width."""
-        mask = np.zeros((self.side, self.side), np.uint8)
+        mask = self._mask()
         thickness = max(1, round(width_um / self._pitch))
-        cv2.polylines(
-            mask, [self._pixels(line)], isClosed=False, color=255, thickness=thickness, lineType=cv2.LINE_AA,
-            shift=_SHIFT,
-        )
-        plane = mask.astype(np.float32) * np.float32(1.0 / 255.0)
-        return self.blur(plane, soft_um) if soft_um > 0.0 else plane
+        cv2.polylines(mask, [self._pixels(line)], False, (255,), thickness, cv2.LINE_AA, _SHIFT)
+        return self.blur(_plane(mask), soft_um)
 
     def spots(self, centres: Points, radii_um: NDArray[np.float64], soft_um: float = 0.0) -> Plane:
         """A mask in [0, 1] of the union of discs; centres (n, 2) in µm."""
-        mask = np.zeros((self.side, self.side), np.uint8)
+        mask = self._mask()
         for corner, radius in zip(self._pixels(centres), radii_um, strict=True):
             size = max(8, round(radius / self._pitch * (1 << _SHIFT)))
-            cv2.circle(mask, corner.tolist(), size, 255, -1, cv2.LINE_AA, _SHIFT)
-        plane = mask.astype(np.float32) * np.float32(1.0 / 255.0)
-        return self.blur(plane, soft_um) if soft_um > 0.0 else plane
+            cv2.circle(mask, corner.tolist(), size, (255,), -1, cv2.LINE_AA, _SHIFT)
+        return self.blur(_plane(mask), soft_um)
 
     def blur(self, plane: Plane, sigma_um: float) -> Plane:
         """Gaussian blur; wide ones are made at a lower resolution, which looks the same and costs less."""
@@ -133,13 +126,21 @@ class Canvas:
         return np.asarray(noise * np.float32(1.25), dtype=np.float32)
 
     def finish(self, plane: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Average down to the final resolution; takes (side, side) or (side, side, n)."""
-        size = (self._final, self._final)
-        return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
+        """Average down to the final resolution; takes (side, side, n), gives (side / 2, side / 2, n)."""
+        blocks = plane.reshape(self._final, 2, self._final, 2, plane.shape[2])
+        averaged: NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
+        return averaged
+
+    def _mask(self) -> NDArray[np.uint8]:
+        return np.zeros((self.side, self.side), np.uint8)
 
     def _pixels(self, points: Points) -> NDArray[np.int32]:
         middle = (self.side - 1) / 2.0
         return np.round((points / self._pitch + middle) * (1 << _SHIFT)).astype(np.int32)
+
+
+def _plane(mask: NDArray[np.uint8]) -> Plane:
+    return np.asarray(mask * np.float32(1.0 / 255.0), dtype=np.float32)
 
 
 def trimmed(od: Plane, faintest: float = 0.003) -> Plane:

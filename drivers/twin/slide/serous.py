@@ -163,7 +163,7 @@ class SerousPart:
             kept = rng.uniform(0.0, _PEAK, count) < self._cover.at(x, y)
             for cx, cy in zip(x[kept].tolist(), y[kept].tolist(), strict=True):
                 group = int(rng.integers(1, 1 << 31))
-                clusters.append(place_cluster(kind, cx, cy, _CLUSTER_WIDTH_UM[kind], group, rng))
+                clusters.append(place_cluster(kind, (cx, cy), _CLUSTER_WIDTH_UM[kind], group, rng))
         return clusters
 
 

@@ -31,11 +31,11 @@ class View:
 
     @classmethod
     def of(
-        cls, x0_um: float, y0_um: float, width_px: int, height_px: int, um_per_px: float, surface: Surface
+        cls, origin_um: tuple[float, float], size_px: tuple[int, int], um_per_px: float, surface: Surface
     ) -> View:
-        """The view whose pixel (0, 0) looks at (x0_um, y0_um)."""
-        x_um = x0_um + np.arange(width_px) * um_per_px
-        y_um = y0_um + np.arange(height_px) * um_per_px
+        """The view of `size_px` (width, height) whose pixel (0, 0) looks at `origin_um`."""
+        x_um = origin_um[0] + np.arange(size_px[0], dtype=np.float64) * um_per_px
+        y_um = origin_um[1] + np.arange(size_px[1], dtype=np.float64) * um_per_px
         middle = surface.height_um((x_um[0] + x_um[-1]) / 2.0, (y_um[0] + y_um[-1]) / 2.0)
         return cls(um_per_px, x_um, y_um, surface, float(middle))
 
