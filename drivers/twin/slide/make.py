@@ -8,6 +8,7 @@ from drivers.twin.slide.parts import Part
 from drivers.twin.slide.scene import Scene, SceneObject, Slide, SpecimenArea
 from drivers.twin.slide.serous import SerousPart
 from drivers.twin.slide.settings import Content, SlideSettings, Stain
+from drivers.twin.slide.sputum import SputumPart
 from drivers.twin.slide.stains import draw_illumination, draw_palette
 from drivers.twin.slide.view import LayerStack, View
 from drivers.twin.surface import Surface
@@ -71,9 +72,25 @@ class TwinSlide:
 def make_slide(settings: SlideSettings, seed: int) -> Slide:
     """The slide that settings and a seed describe; the same every time."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0xC0]))
-    centre = (settings.centre_x_um, settings.centre_y_um)
+    if settings.content is Content.SPUTUM:
+        return _sputum(settings, seed, rng)
+    return _serous(settings, seed, rng)
+
+
+def _serous(settings: SlideSettings, seed: int, rng: np.random.Generator) -> TwinSlide:
     stain = settings.serous.stain or (Stain.PAP if rng.random() < 0.5 else Stain.LIU)
     palette = draw_palette(stain, settings.stain_od_sigma, settings.hue_jitter_deg, rng)
-    part = SerousPart(settings.serous, centre, seed, palette)
+    part = SerousPart(settings.serous, _centre(settings), seed, palette)
     surface = Surface(settings.surface, seed)
     return TwinSlide(settings.content, part.area, draw_illumination(stain, rng), surface, [part])
+
+
+def _sputum(settings: SlideSettings, seed: int, rng: np.random.Generator) -> TwinSlide:
+    palette = draw_palette(None, settings.stain_od_sigma, settings.hue_jitter_deg, rng)
+    part = SputumPart(settings.sputum, _centre(settings), seed, palette)
+    surface = Surface(settings.surface, seed, topography_rms_um=0.7)
+    return TwinSlide(settings.content, part.area, draw_illumination(None, rng), surface, [part])
+
+
+def _centre(settings: SlideSettings) -> tuple[float, float]:
+    return settings.centre_x_um, settings.centre_y_um

@@ -10,14 +10,21 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from drivers.twin.slide.hashing import tiles_over
 from drivers.twin.slide.library import Library
 from drivers.twin.slide.scene import SceneObject
+from drivers.twin.slide.settings import Interval
 from drivers.twin.slide.view import LayerStack, View
 from drivers.twin.surface import SmoothField
 
 _KEPT_TILES = 2_048
+_PATCH_UM = 650.0
+_PATCH_EDGE = 0.08
+_EDGE_UM = 40.0
+_BLANK_SHARES = [0.005, 0.02, 0.05, 0.10, 0.20, 0.50]
+_CUTS = [-2.2, -1.7, -1.25, -0.9, -0.45, 0.4]
 FACE_UM = 1.5  # the glass lies this far above the middle plane of flat cells
 
 
@@ -53,6 +60,14 @@ class Placed(NamedTuple):
     label: str
     malignant: bool = False
     group: int = 0
+
+
+def log_uniform(bounds: Interval, rng: np.random.Generator) -> float:
+    """A value between bounds, evenly on a log scale (a low bound of 0 counts as a hundredth of the high one)."""
+    if bounds.high <= 0.0:
+        return 0.0
+    low = max(bounds.low, bounds.high * 0.01)
+    return float(math.exp(rng.uniform(math.log(low), math.log(max(low, bounds.high)))))
 
 
 class Tiles(Generic[T]):
@@ -94,7 +109,8 @@ class Tiles(Generic[T]):
 class Cover:
     """Relative density of the specimen over the slide: gradients, empty patches and an outer edge.
 
-    Has a mean of about 1 where there is specimen. inside: distance function, positive within the specimen (µm).
+    The mean is about 1 where there is specimen. inside: distance to the specimen's edge in µm, positive within.
+    blank_share: share of fields of 0.2 mm² that hold nothing.
     """
 
     def __init__(
@@ -106,30 +122,40 @@ class Cover:
     ) -> None:
         self._inside = inside
         self._gradient = SmoothField(unevenness, 1_500.0, rng)
-        self._patches = SmoothField(1.0, 650.0, rng)
-        self._bias = np.exp(-(unevenness**2) / 2.0)
-        self._cut = patch_cut(blank_share)
-        self._edge_um = 40.0
+        self._patches = SmoothField(1.0, _PATCH_UM, rng)
+        self._bias = math.exp(-(unevenness**2) / 2.0)
+        self._cut = _patch_cut(blank_share)
+
+    @property
+    def empty_share(self) -> float:
+        """Share of the area that is bare."""
+        return float(ndtr(self._cut + _PATCH_EDGE / 2.0))
 
     def at(self, x_um: NDArray[np.float64], y_um: NDArray[np.float64]) -> NDArray[np.float64]:
         """Relative density at points, between 0 and 3."""
         level = np.clip(np.exp(self._gradient.at(x_um, y_um)) * self._bias, 0.0, 3.0)
-        patch = np.clip((self._patches.at(x_um, y_um) - self._cut) / 0.08, 0.0, 1.0)
-        edge = np.clip(self._inside(x_um, y_um) / self._edge_um, 0.0, 1.0)
-        return np.asarray(level * patch * edge, dtype=np.float64)
+        return np.asarray(level * self.mask(x_um, y_um), dtype=np.float64)
+
+    def mask(self, x_um: NDArray[np.float64], y_um: NDArray[np.float64]) -> NDArray[np.float64]:
+        """1 where there is specimen, 0 in bare patches and outside, at points."""
+        patch = np.clip((self._patches.at(x_um, y_um) - self._cut) / _PATCH_EDGE, 0.0, 1.0)
+        return np.asarray(patch * np.clip(self._inside(x_um, y_um) / _EDGE_UM, 0.0, 1.0), dtype=np.float64)
+
+    def mask_on_grid(self, x_um: NDArray[np.float64], y_um: NDArray[np.float64]) -> NDArray[np.float32]:
+        """The same on the grid spanned by two axes, float32 (len(y_um), len(x_um))."""
+        patch = np.clip((self._patches.on_grid(x_um, y_um) - self._cut) / _PATCH_EDGE, 0.0, 1.0)
+        edge = np.clip(self._inside(x_um[None, :], y_um[:, None]) / _EDGE_UM, 0.0, 1.0)
+        return np.asarray(patch * edge, dtype=np.float32)
 
 
-def patch_cut(blank_share: float) -> float:
-    """Level of the unit field below which the slide is bare, so that `blank_share` of the fields hold nothing.
+def _patch_cut(blank_share: float) -> float:
+    """Level of the patch field below which the slide is bare, so that `blank_share` of the fields hold nothing.
 
-    Fitted to counts of wholly bare fields of 565 x 354 µm in a field of 650 µm length.
+    Fitted to counts of wholly bare fields of 565 x 354 µm.
     """
     if blank_share <= 0.0:
         return -9.0
-    return float(np.interp(np.log(blank_share), np.log([0.005, 0.02, 0.05, 0.10, 0.2, 0.5]), _CUTS))
-
-
-_CUTS = [-2.2, -1.7, -1.25, -0.9, -0.45, 0.4]
+    return float(np.interp(math.log(blank_share), np.log(_BLANK_SHARES), _CUTS))
 
 
 def stamp_all(placed: Sequence[Placed], view: View, stack: LayerStack, library: Library) -> list[SceneObject]:

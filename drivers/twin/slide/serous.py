@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from drivers.twin.slide.clusters import Cluster, mean_count, place_cluster
 from drivers.twin.slide.hashing import lattice_field, tile_rng
 from drivers.twin.slide.library import Libraries
-from drivers.twin.slide.placing import Cover, Placed, Tiles, stamp_all
+from drivers.twin.slide.placing import Cover, Placed, Tiles, log_uniform, stamp_all
 from drivers.twin.slide.scene import SceneObject, SpecimenArea
 from drivers.twin.slide.serous_sprites import serous_painter
-from drivers.twin.slide.settings import Interval, SerousSettings
+from drivers.twin.slide.settings import SerousSettings
 from drivers.twin.slide.stains import Palette
 from drivers.twin.slide.view import LayerStack, View
 
@@ -31,14 +31,6 @@ _VARIANTS = {
     "red_cell": 24, "lymphocyte": 28, "neutrophil": 20, "eosinophil": 12, "macrophage": 28, "mesothelial": 44,
     "reactive": 44, "malignant": 60, "debris": 24, "naked_nucleus": 12, "fibrin": 8, "precipitate": 12,
 }  # fmt: skip
-
-
-def log_uniform(bounds: Interval, rng: np.random.Generator) -> float:
-    """A value between bounds, evenly on a log scale (a low bound of 0 counts as a hundredth of the high one)."""
-    if bounds.high <= 0.0:
-        return 0.0
-    low = max(bounds.low, bounds.high * 0.01)
-    return float(math.exp(rng.uniform(math.log(low), math.log(max(low, bounds.high)))))
 
 
 class SerousPart:
