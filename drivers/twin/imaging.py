@@ -1,0 +1,170 @@
+"""From a scene to what reaches the sensor, at any defocus.
+
+The model. Light is absorbed by layers at their depths. The total transmission 10^-(sum OD_k) is split into absorbances
+in proportion to OD_k, a_k = (1 - 10^-(sum OD)) OD_k / sum OD, and each is blurred by the incoherent transfer function
+of its own defocus:
+
+    I = I0 (1 - sum_k h(z - z_k - dz_colour) * a_k)
+
+This is exact in focus and for objects that do not overlap, and it is linear, so one inverse transform per colour plane
+is enough; products of blurred overlapping layers, phase and partial coherence are left out. Field curvature moves
+absorbance between layers, by the radius of its place in the field. Red and blue are carried on the half lattice that
+their pixels form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.twin.layers import GREEN, Block, absorbance_per_od, paint, split
+from drivers.twin.optics import Optics
+from drivers.twin.slide.scene import Scene, SceneObject
+from drivers.twin.spectra import Picture, add_filtered, forward, inverse
+
+Planes = NDArray[np.float32]
+
+_BLUE = 2
+MARGIN_PX = 32
+"""Pixels that a scene should reach beyond the frame on each side, for stage errors and for blur."""
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where the camera looked during one exposure; each is one or more samples along the motion.
+
+    x_um, y_um: stage position under the frame's centre. defocus_um: height of the focal plane over the surface at the
+    scene's centre.
+    """
+
+    x_um: NDArray[np.float64]
+    y_um: NDArray[np.float64]
+    defocus_um: NDArray[np.float64]
+
+    @classmethod
+    def still(cls, x_um: float, y_um: float, defocus_um: float) -> Pose:
+        """A camera at rest."""
+        return cls(np.array([x_um]), np.array([y_um]), np.array([defocus_um]))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A scene as spectra. `store` holds them all, so that a scene can live in memory that processes share.
+
+    x0_um, y0_um, width_px, height_px, um_per_px: as of the scene. objects: as of the scene.
+    """
+
+    optics: Optics
+    x0_um: float
+    y0_um: float
+    width_px: int
+    height_px: int
+    um_per_px: float
+    blocks: tuple[Block, ...]
+    objects: tuple[SceneObject, ...]
+    store: NDArray[np.complex64]
+
+    @property
+    def centre_um(self) -> tuple[float, float]:
+        """Stage position of the scene's centre."""
+        half_x, half_y = (self.width_px - 1) / 2, (self.height_px - 1) / 2
+        return self.x0_um + half_x * self.um_per_px, self.y0_um + half_y * self.um_per_px
+
+    def covers(self, x_um: float, y_um: float, width_px: int, height_px: int) -> bool:
+        """Whether a frame centred at the position lies inside, one pixel of rim included."""
+        x, y = self.centre_um
+        spare_x = (self.width_px - width_px) / 2 - 2
+        spare_y = (self.height_px - height_px) / 2 - 2
+        return abs(x_um - x) <= spare_x * self.um_per_px and abs(y_um - y) <= spare_y * self.um_per_px
+
+
+def prepare(scene: Scene, optics: Optics, store: NDArray[np.complex64] | None = None) -> Prepared:
+    """Transform a scene once, for any number of exposures.
+
+    store: complex64 memory to put the spectra into; its own is allocated when None.
+    Raises ValueError when `store` is too small or the scene's rows or columns are not a multiple of 4.
+    """
+    parts = split(scene, optics)
+    needed = sum(part.block.size for part in parts)
+    if store is None:
+        store = np.empty(needed, np.complex64)
+    elif len(store) < needed:
+        raise ValueError(f"a scene of {needed} spectrum values does not fit into a store of {len(store)}")
+    per_od = absorbance_per_od(scene)
+    offset = 0
+    blocks = []
+    for part in parts:
+        block = replace(part.block, offset=offset)
+        for colour in range(3):
+            for level, picture in enumerate(paint(part, scene, optics, per_od, colour)):
+                forward(picture, block.lattice(colour), out=block.spectrum(store, level, colour))
+        blocks.append(block)
+        offset += block.size
+    return Prepared(
+        optics=optics,
+        x0_um=scene.x0_um,
+        y0_um=scene.y0_um,
+        width_px=scene.width_px,
+        height_px=scene.height_px,
+        um_per_px=scene.um_per_px,
+        blocks=tuple(blocks),
+        objects=tuple(scene.objects),
+        store=store[:needed],
+    )
+
+
+def absorbed(prepared: Prepared, pose: Pose, width_px: int, height_px: int) -> Planes:
+    """Share of light absorbed at every pixel of a Bayer frame, float32 (4, height/2, width/2): R, G, G, B sites.
+
+    The two greens are those of the red rows, then of the blue rows. Raises ValueError when the frame reaches beyond
+    the prepared scene.
+    """
+    centre_x, centre_y = float(np.mean(pose.x_um)), float(np.mean(pose.y_um))
+    if not prepared.covers(centre_x, centre_y, width_px, height_px):
+        raise ValueError(f"the frame at ({centre_x:.1f}, {centre_y:.1f}) µm reaches beyond the prepared scene")
+    scale = prepared.um_per_px
+    cols = (pose.x_um - prepared.x0_um) / scale - (width_px - 1) / 2
+    rows = (pose.y_um - prepared.y0_um) / scale - (height_px - 1) / 2
+    row0, col0 = int(np.mean(rows)) // 2 * 2, int(np.mean(cols)) // 2 * 2
+    planes = np.zeros((4, height_px // 2, width_px // 2), np.float32)
+    for block in prepared.blocks:
+        sites = _block_sites(prepared, block, pose.defocus_um, rows - row0, cols - col0)
+        _add_at(planes, sites, (block.row0 - row0) // 2, (block.col0 - col0) // 2)
+    return planes
+
+
+def _block_sites(
+    prepared: Prepared,
+    block: Block,
+    defocus_um: NDArray[np.float64],
+    shift_rows: NDArray[np.float64],
+    shift_cols: NDArray[np.float64],
+) -> list[Picture]:
+    """What a block absorbs at the R, G, G and B sites, each (rows/2, cols/2)."""
+    optics = prepared.optics
+    pictures = []
+    for colour in range(3):
+        lattice = block.lattice(colour)
+        total = np.zeros(lattice.spectrum_shape, np.complex64)
+        table = optics.otf(colour)
+        for level, height_um in enumerate(block.heights_um):
+            away_um = defocus_um - height_um - optics.shift_um[colour]
+            add_filtered(total, block.spectrum(prepared.store, level, colour), lattice, table, away_um)
+        step = 1.0 if colour == GREEN else 2.0
+        site = 1.0 if colour == _BLUE else 0.0
+        pictures.append(inverse(total, lattice, (shift_rows + site) / step, (shift_cols + site) / step))
+    red, green, blue = pictures
+    return [red, green[0::2, 1::2], green[1::2, 0::2], blue]
+
+
+def _add_at(planes: Planes, sites: list[Picture], row: int, col: int) -> None:
+    """Add pictures to planes, their first pixel at (row, col), cut off at the planes' rim."""
+    _, rows, cols = planes.shape
+    high, wide = sites[0].shape
+    top, left = max(row, 0), max(col, 0)
+    bottom, right = min(row + high, rows), min(col + wide, cols)
+    if top < bottom and left < right:
+        for plane, site in zip(planes, sites, strict=True):
+            plane[top:bottom, left:right] += site[top - row : bottom - row, left - col : right - col]
