@@ -12,6 +12,7 @@ from appliance.assays.model import (
     Reading,
     Stain,
     TisCategory,
+    TisCode,
     TisGrading,
     TisScoring,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "Reading",
     "Stain",
     "TisCategory",
+    "TisCode",
     "TisGrading",
     "TisScoring",
     "known_assays",

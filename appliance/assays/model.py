@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from appliance.yaml_model import StrictModel
 
+TisCode = Literal["ND", "NFM", "AUS", "SFM", "MAL"]
 Text = Annotated[str, Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -51,18 +52,23 @@ class Reading(StrictModel):
 class Adequacy(StrictModel):
     """When a slide cannot be judged, and when the reader is warned.
 
-    min_area_mm2: of usable fields. min_usable_share: of the fields that were looked at and hold specimen.
-    field_max_obscured: a field with a larger dark share (ink, thick blood) counts as not read.
-    max_obscured_share: of the fields that hold specimen. max_blank_share: beyond it the slide counts as empty when
-    too little area is left. low_cellularity, recommended_volume_ml: advisory only, never a reason to refuse.
+    Of one field: field_min_covered: with a smaller stained share it counts as blank. field_max_obscured: with a
+    larger dark share (ink, thick blood) it counts as not read.
+    Without these the slide cannot be judged: min_area_mm2, min_usable_fields; max_blank_share of the captured fields,
+    unless enough_area_mm2 was read all the same; max_ink_share, obscured among the fields that are not blank.
+    Without these it needs a rescan: min_usable_share and max_obscured_share, of the fields that are not blank.
+    low_cellularity, recommended_volume_ml: advisory only, never a reason to refuse.
     """
 
+    field_min_covered: Share
+    field_max_obscured: Share
     min_area_mm2: float = Field(ge=0)
     min_usable_fields: int = Field(ge=1)
-    min_usable_share: Share
-    field_max_obscured: Share
-    max_obscured_share: Share
     max_blank_share: Share
+    enough_area_mm2: Positive
+    max_ink_share: Share
+    min_usable_share: Share
+    max_obscured_share: Share
     low_cellularity: Annotated[int, Field(ge=1)] | None = None
     recommended_volume_ml: Positive | None = None
 
@@ -154,7 +160,7 @@ class AfbGrading(StrictModel):
 class TisCategory(StrictModel):
     """One category of the International System. rom_percent: risk of malignancy found in the table's source."""
 
-    code: Literal["ND", "NFM", "AUS", "SFM", "MAL"]
+    code: TisCode
     title: Text
     rom_percent: float = Field(ge=0, le=100)
 
