@@ -1,5 +1,6 @@
 """Pure functions from field records to a verdict."""
 
+from appliance.verdict.cutoffs import choose_cutoffs
 from appliance.verdict.form import check_operating_point, form_verdict
 from appliance.verdict.model import UNSATISFACTORY, CountEstimate, FieldTally, Verdict
 from appliance.verdict.plain import verdict_from_json, verdict_json
@@ -12,6 +13,7 @@ __all__ = [
     "FieldTally",
     "Verdict",
     "check_operating_point",
+    "choose_cutoffs",
     "form_verdict",
     "slide_score",
     "verdict_from_json",
