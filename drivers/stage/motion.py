@@ -117,17 +117,16 @@ def schedule(
 class EndEstimate:
     """Learns how much later than predicted an axis reports idle, so that polling starts just before that.
 
-    The estimate follows late ends at once in small steps and falls slowly while the first poll finds the axis idle
-    already, because then the true end was earlier by an unknown amount.
+    Each move shifts the estimate by a bounded step, so one slow answer of a busy host does not count for much. When the
+    first poll finds the axis idle already, the true end was earlier by an unknown amount, and the estimate goes down.
     """
 
     _SHARE = 0.2
-    _EASE_S = 0.0005
+    _MOST_STEP_S = 0.0005
 
-    def __init__(self, margin_s: float = 0.002, most_s: float = 0.5) -> None:
+    def __init__(self, margin_s: float = 0.002) -> None:
         self.margin_s = margin_s
         self.residual_s = 0.0
-        self._most_s = most_s
 
     def first_poll_s(self, predicted_end_s: float) -> float:
         """When to ask for the first time."""
@@ -135,8 +134,5 @@ class EndEstimate:
 
     def learn(self, predicted_end_s: float, idle_s: float, polls: int) -> None:
         """Take in one finished move: idle was seen at `idle_s` on poll number `polls`."""
-        if polls <= 1:
-            self.residual_s -= self._EASE_S
-        else:
-            self.residual_s += self._SHARE * (idle_s - predicted_end_s - self.residual_s)
-        self.residual_s = min(max(self.residual_s, -self._most_s), self._most_s)
+        step = self._SHARE * (idle_s - predicted_end_s - self.residual_s) if polls > 1 else -self._MOST_STEP_S
+        self.residual_s += min(max(step, -self._MOST_STEP_S), self._MOST_STEP_S)

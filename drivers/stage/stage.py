@@ -275,7 +275,7 @@ class Stage:
         lowest, bottom = min(leg.get("z", (self.settings.z.max_um,))), self.settings.z.min_um
         if lowest < bottom:
             raise LimitError(
-                f"To approach z = {leg['z'][-1]:.1f} µm from below, z would pass {lowest:.1f} µm; the limit is {bottom:.0f}.",
+                f"To approach z = {leg['z'][-1]:.1f} µm from below, z would pass {lowest:.1f} µm (limit {bottom:.0f}).",
                 safe="Nothing was moved.",
                 remedy=f"Choose a target at least {self.settings.approach_um:.1f} µm above the lower limit.",
             )

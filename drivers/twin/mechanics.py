@@ -92,12 +92,12 @@ class _AxisState:
                     Ringing(0.0, 1.0, 1.0))
             )  # fmt: skip
 
-    def move(self, t: float, target_um: float, speed_mm_s: float) -> float:
+    def move(self, t: float, target_um: float, speed_mm_s: float, acceleration_mm_s2: float) -> float:
         """Go to the target, braking first if in motion; returns when it will be there."""
         start_s = self.brake(t)
         position, _ = self.legs[-1].drive(start_s)
         distance = target_um - position
-        phases = move_phases(distance, speed_mm_s * 1e3, self.settings.acceleration_mm_s2 * 1e3)
+        phases = move_phases(distance, speed_mm_s * 1e3, acceleration_mm_s2 * 1e3)
         if not phases:
             return start_s
         return self._append(start_s, distance, phases, new=True).done_s
@@ -129,16 +129,28 @@ class Mechanics:
         """The settings of one axis."""
         return self._axes[axis].settings
 
-    def command_move(self, axis: Axis, target_um: float, speed_mm_s: float | None = None) -> float:
+    def command_move(
+        self,
+        axis: Axis,
+        target_um: float,
+        speed_mm_s: float | None = None,
+        acceleration_mm_s2: float | None = None,
+    ) -> float:
         """Start moving to `target_um`, rounded to whole steps and kept inside the travel.
 
-        Returns the clock time at which the drive will stand still there.
+        Speed and acceleration are those of the settings when not given. Returns the clock time at which the drive will
+        stand still there.
         """
         state = self._axes[axis]
         s = state.settings
         steps = round((min(max(target_um, s.min_um), s.max_um)) / s.step_um)
         with self._lock:
-            return state.move(self._clock(), steps * s.step_um, speed_mm_s or s.speed_mm_s)
+            return state.move(
+                self._clock(),
+                steps * s.step_um,
+                speed_mm_s or s.speed_mm_s,
+                acceleration_mm_s2 or s.acceleration_mm_s2,
+            )
 
     def home(self, axis: Axis) -> float:
         """Drive to the home sensor at the lower end of travel; returns when it will be there."""
