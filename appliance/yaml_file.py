@@ -34,6 +34,9 @@ _CoreLoader.add_implicit_resolver(
 )
 
 
+_PLAIN = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "null", "bool", "int", "float")}
+
+
 @dataclass(frozen=True)
 class Document:
     """What one file says.
@@ -106,6 +109,8 @@ class _Reader:
     def value(self, node: yaml.Node, place: Place) -> object:
         if any(node is parent for parent in self._open):
             raise self._error(node, "an alias refers to itself")
+        if node.tag not in _PLAIN:
+            raise self._error(node, f"{node.tag} has no place in a settings file")
         if isinstance(node, yaml.MappingNode):
             self._open.append(node)
             result: object = dict(self._pairs(node, place))
