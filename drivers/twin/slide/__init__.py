@@ -1,6 +1,7 @@
 """The content of a slide: `make_slide(settings, seed)` gives a Slide, which gives Scenes."""
 
 from drivers.twin.slide.make import make_slide
+from drivers.twin.slide.pictures import NoPictures
 from drivers.twin.slide.scene import Layer, Scene, SceneObject, Slide, SpecimenArea
 from drivers.twin.slide.settings import (
     ClutterSettings,
@@ -18,6 +19,7 @@ __all__ = [
     "Content",
     "Interval",
     "Layer",
+    "NoPictures",
     "PictureSettings",
     "Scene",
     "SceneObject",

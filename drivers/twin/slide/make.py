@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from drivers.twin.slide.clutter import ClutterPart
+from drivers.twin.slide.ink import InkPart
 from drivers.twin.slide.parts import Part
+from drivers.twin.slide.pictures import NoPictures, PicturesPart
 from drivers.twin.slide.scene import Scene, SceneObject, Slide, SpecimenArea
 from drivers.twin.slide.serous import SerousPart
 from drivers.twin.slide.settings import Content, SlideSettings, Stain
@@ -12,6 +17,8 @@ from drivers.twin.slide.sputum import SputumPart
 from drivers.twin.slide.stains import draw_illumination, draw_palette
 from drivers.twin.slide.view import LayerStack, View
 from drivers.twin.surface import Surface
+
+_SMEAR_RMS_UM = 0.7  # smear topography; a cytospin is flatter
 
 
 class TwinSlide:
@@ -23,7 +30,7 @@ class TwinSlide:
         specimen: SpecimenArea,
         illumination: tuple[float, float, float],
         surface: Surface,
-        parts: list[Part],
+        parts: Sequence[Part],
     ) -> None:
         self._content = content
         self._specimen = specimen
@@ -70,26 +77,57 @@ class TwinSlide:
 
 
 def make_slide(settings: SlideSettings, seed: int) -> Slide:
-    """The slide that settings and a seed describe; the same every time."""
+    """The slide that settings and a seed describe; the same every time.
+
+    Raises NoPictures for content "pictures" when the folder holds none.
+    """
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0xC0]))
+    if settings.content is Content.SEROUS:
+        return _serous(settings, seed, rng)
     if settings.content is Content.SPUTUM:
         return _sputum(settings, seed, rng)
-    return _serous(settings, seed, rng)
+    if settings.content is Content.PICTURES:
+        return _pictures(settings, seed)
+    return _bare(settings, seed, rng)
 
 
 def _serous(settings: SlideSettings, seed: int, rng: np.random.Generator) -> TwinSlide:
     stain = settings.serous.stain or (Stain.PAP if rng.random() < 0.5 else Stain.LIU)
     palette = draw_palette(stain, settings.stain_od_sigma, settings.hue_jitter_deg, rng)
     part = SerousPart(settings.serous, _centre(settings), seed, palette)
-    surface = Surface(settings.surface, seed)
-    return TwinSlide(settings.content, part.area, draw_illumination(stain, rng), surface, [part])
+    parts: list[Part] = [part, ClutterPart(settings.clutter, seed)]
+    return TwinSlide(
+        settings.content, part.area, draw_illumination(stain, rng), Surface(settings.surface, seed), parts
+    )
 
 
 def _sputum(settings: SlideSettings, seed: int, rng: np.random.Generator) -> TwinSlide:
     palette = draw_palette(None, settings.stain_od_sigma, settings.hue_jitter_deg, rng)
     part = SputumPart(settings.sputum, _centre(settings), seed, palette)
-    surface = Surface(settings.surface, seed, topography_rms_um=0.7)
-    return TwinSlide(settings.content, part.area, draw_illumination(None, rng), surface, [part])
+    surface = Surface(settings.surface, seed, topography_rms_um=_SMEAR_RMS_UM)
+    parts: list[Part] = [part, ClutterPart(settings.clutter, seed)]
+    return TwinSlide(settings.content, part.area, draw_illumination(None, rng), surface, parts)
+
+
+def _pictures(settings: SlideSettings, seed: int) -> TwinSlide:
+    chosen = settings.pictures
+    if chosen.folder is None or chosen.um_per_px is None:
+        raise NoPictures("No folder of pictures is named.", remedy="Set pictures.folder and pictures.um_per_px.")
+    part = PicturesPart(chosen.folder, chosen.um_per_px, chosen.feather_um, _centre(settings), seed)
+    surface = Surface(settings.surface, seed, topography_rms_um=_SMEAR_RMS_UM)
+    return TwinSlide(settings.content, part.area, part.tint, surface, [part, ClutterPart(settings.clutter, seed)])
+
+
+def _bare(settings: SlideSettings, seed: int, rng: np.random.Generator) -> TwinSlide:
+    """An empty slide, or one covered with ink where the specimen should be."""
+    x, y = _centre(settings)
+    width, height = settings.bare.width_um, settings.bare.height_um
+    area = SpecimenArea(x - width / 2.0, y - height / 2.0, width, height)
+    parts: list[Part] = [ClutterPart(settings.clutter, seed)]
+    if settings.content is Content.INK:
+        parts.insert(0, InkPart(area, seed))
+    light = draw_illumination(Stain.LIU, rng)
+    return TwinSlide(settings.content, area, light, Surface(settings.surface, seed), parts)
 
 
 def _centre(settings: SlideSettings) -> tuple[float, float]:

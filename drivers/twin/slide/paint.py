@@ -128,7 +128,7 @@ class Canvas:
     def finish(self, plane: NDArray[np.float32]) -> NDArray[np.float32]:
         """Average down to the final resolution; takes (side, side, n), gives (side / 2, side / 2, n)."""
         blocks = plane.reshape(self._final, 2, self._final, 2, plane.shape[2])
-        averaged: NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
+        averaged: NDArray[np.float32] = blocks.mean(axis=(1, 3)).astype(np.float32)
         return averaged
 
     def _mask(self) -> NDArray[np.uint8]:

@@ -103,7 +103,7 @@ class SerousPart:
         """Protein between the cells: a faint, uneven film."""
         rough = lattice_field(self._seed, _FILM, (120.0, 90.0), view.x_um, view.y_um)
         amount = np.clip(1.0 + 0.5 * rough, 0.0, None)
-        stack.stamp(amount[:, :, None] * self._film_od, 0, 0, 0.0)
+        stack.film(amount[:, :, None] * self._film_od)
 
     def _make_cells(self, i: int, j: int) -> list[Placed]:
         rng = tile_rng(self._seed, _CELLS, i, j)

@@ -109,8 +109,20 @@ class PictureSettings(BaseModel):
     feather_um: float = Field(default=5.0, ge=0.0, le=100.0)
 
 
+class BareSettings(BaseModel):
+    """The box that passes for the specimen on an empty slide, or that is covered with ink."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    width_um: float = Field(default=6_000.0, ge=100.0, le=60_000.0)
+    height_um: float = Field(default=6_000.0, ge=100.0, le=24_000.0)
+
+
 class ClutterSettings(BaseModel):
-    """What lies on every slide besides the specimen; rates over the whole slide."""
+    """What lies on every slide besides the specimen; rates over the whole slide.
+
+    back_dust: on the far side of the glass, seen as wide faint shadows. ink_marks: blots of a marker pen.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -133,6 +145,7 @@ class SlideSettings(BaseModel):
     serous: SerousSettings = SerousSettings()
     sputum: SputumSettings = SputumSettings()
     pictures: PictureSettings = PictureSettings()
+    bare: BareSettings = BareSettings()
     clutter: ClutterSettings = ClutterSettings()
     surface: SurfaceSettings = SurfaceSettings()
     stain_od_sigma: float = Field(default=0.15, ge=0.0, le=1.0)

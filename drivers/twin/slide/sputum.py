@@ -80,7 +80,7 @@ class SputumPart:
         fine = lattice_field(seed, _GRAIN, (1.1, 1.1), x, y)
         amount *= np.clip(1.0 + 0.16 * fine, 0.3, 2.0)
         amount *= self._cover.mask_on_grid(x, y)
-        stack.stamp(amount[:, :, None] * (self._palette["film"] * np.float32(self._film_od)), 0, 0, 0.0)
+        stack.film(amount[:, :, None] * (self._palette["film"] * np.float32(self._film_od)))
 
     def _make_content(self, i: int, j: int) -> list[Placed]:
         rng = tile_rng(self._seed, _CONTENT, i, j)

@@ -70,6 +70,15 @@ def _position(z_um: float, pitch_um: float) -> float:
     return math.copysign(position, z_um)
 
 
+def _positions(z_um: NDArray[np.float32], pitch_um: float) -> NDArray[np.float32]:
+    """`_position` for an array of heights."""
+    steps = np.abs(z_um) / np.float32(pitch_um)
+    knots = np.array([0.0, _FINE_NODES, 3 * _FINE_NODES, 3 * _FINE_NODES + 4_000.0])
+    values = np.array([0.0, _FINE_NODES, 2 * _FINE_NODES, 2 * _FINE_NODES + 1_000.0])
+    signed: NDArray[np.float32] = np.copysign(np.interp(steps, knots, values), z_um).astype(np.float32)
+    return signed
+
+
 def layer_shares(z_um: float, thickness_um: float, pitch_um: float) -> dict[int, float]:
     """How an absorber spread evenly over its thickness divides among layer nodes; the shares add up to 1."""
     samples = max(1, math.ceil(thickness_um / pitch_um * 2.0))
@@ -127,6 +136,18 @@ class LayerStack:
             key = (node, 0 if abs(node) <= _MERGE_NODES else group)
             self._stamps.setdefault(key, []).append(_Stamp(part, top, left, share * gain))
 
+    def film(self, od: NDArray[np.float32]) -> None:
+        """Lay a smooth film (height, width, 3) over the whole view, at the surface. Takes the array over."""
+        self._stamps.setdefault((0, 0), []).insert(0, _Stamp(od, 0, 0, 1.0))
+
+    def sheet(self, od: NDArray[np.float32], row: int, col: int, z_um: NDArray[np.float32]) -> None:
+        """Lay a thin sheet (h, w, 3) that lies wholly inside the view and whose height z_um (h, w) varies."""
+        position = _positions(z_um, self._pitch)
+        for node in range(math.floor(float(position.min())), math.floor(float(position.max())) + 2):
+            share = np.clip(1.0 - np.abs(position - np.float32(node)), 0.0, 1.0)
+            if float(share.max()) > 0.0:
+                self._stamps.setdefault((node, 0), []).append(_Stamp(od * share[:, :, None], row, col, 1.0))
+
     def layers(self) -> list[Layer]:
         """The layers that hold something, by height."""
         built = []
@@ -134,9 +155,17 @@ class LayerStack:
             top, left = min(s.row for s in stamps), min(s.col for s in stamps)
             bottom = max(s.row + s.od.shape[0] for s in stamps)
             right = max(s.col + s.od.shape[1] for s in stamps)
-            od = np.zeros((bottom - top, right - left, 3), np.float32)
-            for s in stamps:
+            od, rest = _ground(stamps, (bottom - top, right - left, 3))
+            for s in rest:
                 place = od[s.row - top : s.row - top + s.od.shape[0], s.col - left : s.col - left + s.od.shape[1]]
                 place += s.od * np.float32(s.weight)
             built.append(Layer(_node_z(node, self._pitch), od, top, left))
         return built
+
+
+def _ground(stamps: list[_Stamp], shape: tuple[int, int, int]) -> tuple[NDArray[np.float32], list[_Stamp]]:
+    """The array to add stamps to, and those still to add: a leading film is the ground itself."""
+    first = stamps[0]
+    if first.od.shape == shape and first.weight == 1.0 and first.od.flags.c_contiguous and first.od.flags.owndata:
+        return first.od, stamps[1:]
+    return np.zeros(shape, np.float32), stamps
