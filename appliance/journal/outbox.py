@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -126,14 +126,16 @@ class Outbox:
             return True
 
     def claim(self, now_s: float, limit: int, wait_s: Callable[[int], float]) -> list[Claimed]:
-        """Messages due now, never-tried ones first, then by age; each is due again after wait_s(attempts).
+        """Messages due now, the least tried first, then by age; each is due again after wait_s(attempts).
+
+        So a message that nobody answers never holds back the others.
 
         A message whose time lies further ahead than any wait can be is due too: the clock was set back.
         """
         if limit <= 0:
             return []
         now, horizon = _ns(now_s), _ns(now_s + LONGEST_WAIT_S)
-        query = f"SELECT * FROM outbox WHERE {_OPEN} AND (next_ns <= ? OR next_ns > ?) ORDER BY next_ns, seq LIMIT ?"  # noqa: S608
+        query = f"SELECT * FROM outbox WHERE {_OPEN} AND (next_ns <= ? OR next_ns > ?) ORDER BY attempts, seq LIMIT ?"  # noqa: S608
         with self._reading() as connection:
             if connection.execute(query, (now, horizon, 1)).fetchone() is None:
                 return []
@@ -146,13 +148,19 @@ class Outbox:
             )
         return claimed
 
-    def due_again(self, seq: int | None = None, at_s: float = 0.0) -> None:
-        """Make one message, or with seq None every open one, due at at_s: mids are void after a lost connection."""
+    def due_at(self, seq: int, at_s: float) -> None:
+        """Make one message due at at_s."""
         with self._writing() as connection:
-            if seq is None:
-                connection.execute(f"UPDATE outbox SET next_ns = ? WHERE {_OPEN} AND next_ns > 0", (_ns(at_s),))  # noqa: S608
-            else:
-                connection.execute("UPDATE outbox SET next_ns = ? WHERE seq = ?", (_ns(at_s), seq))
+            connection.execute("UPDATE outbox SET next_ns = ? WHERE seq = ?", (_ns(at_s), seq))
+
+    def due_now(self, unless: Collection[int] = ()) -> None:
+        """Make every open message due, except these seqs: waits mean nothing after a lost connection."""
+        marks = ", ".join("?" * len(unless))
+        with self._writing() as connection:
+            connection.execute(
+                f"UPDATE outbox SET next_ns = 0 WHERE {_OPEN} AND next_ns > 0 AND seq NOT IN ({marks})",  # noqa: S608
+                tuple(unless),
+            )
 
     def mark_broker(self, seq: int, code: int, now_s: float) -> None:
         """Note the reason code of a PUBACK."""

@@ -14,6 +14,7 @@ from appliance.journal import audit
 from appliance.journal.audit import AuditCheck, AuditRow
 from appliance.journal.codec import FINDING_COLUMNS, field_from, finding_from, run_from
 from appliance.journal.database import connect, told
+from appliance.journal.schema import require_current
 from appliance.records import FieldRecord, Finding, SlideRun
 
 
@@ -31,7 +32,13 @@ class JournalReader:
     @classmethod
     def open(cls, path: Path) -> JournalReader:
         """Open an existing journal for reading. Raises JournalError."""
-        return JournalReader(path, connect(path, query_only=True))
+        connection = connect(path, query_only=True)
+        try:
+            require_current(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+        return JournalReader(path, connection)
 
     def close(self) -> None:
         """Close the file; safe to call twice."""

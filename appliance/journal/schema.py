@@ -124,6 +124,17 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: tuple[tuple[
             connection.execute(f"PRAGMA user_version = {step}")
 
 
+def require_current(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise JournalError when the file is no journal of this version."""
+    with told(path):
+        version = _checked_version(connection, path, len(MIGRATIONS))
+    if version < len(MIGRATIONS):
+        raise JournalError(
+            f"{path} holds a journal of version {version}; this program reads {len(MIGRATIONS)}.",
+            remedy="Start the scanner once: it lifts the journal to its version.",
+        )
+
+
 def _checked_version(connection: sqlite3.Connection, path: Path, newest: int) -> int:
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     owner = int(connection.execute("PRAGMA application_id").fetchone()[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from uuid import UUID
@@ -36,6 +37,7 @@ def idempotency_key(unique: UUID, device: str, accession: str, run: int) -> str:
     return f"{unique}:{device}:{accession}:{run}"
 
 
-def alarm_key(code: str, about: str) -> str:
-    """The key of an alarm: the same trouble about the same thing raises one alarm."""
-    return f"alarm:{code}:{about}"
+def alarm_key(site: str, device: str, code: str, about: str) -> str:
+    """The key of an alarm: the same trouble of the same device about the same thing is one alarm."""
+    digest = hashlib.sha256(about.encode()).hexdigest()[:16]
+    return f"alarm:{site}/{device}:{code}:{digest}"
