@@ -9,12 +9,11 @@ import argparse
 import json
 import signal
 import sys
-import time
 from pathlib import Path
 
-from drivers.twin.mechanics import Mechanics, MechanicsSettings
-from drivers.twin.pty_port import LineSettings, PtyPort
-from drivers.twin.zaber import ZaberChain, ZaberSettings
+from drivers.twin.mechanics import MechanicsSettings
+from drivers.twin.pty_port import LineSettings
+from drivers.twin.stage_twin import StageTwin
 
 
 def serve(run_dir: Path, mechanics: MechanicsSettings, line: LineSettings) -> int:
@@ -22,14 +21,10 @@ def serve(run_dir: Path, mechanics: MechanicsSettings, line: LineSettings) -> in
     signals = {signal.SIGTERM, signal.SIGINT}
     # Blocked before any thread starts, so that none of them takes the signal instead of the wait below.
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    axes = Mechanics(mechanics, time.monotonic)
-    port = PtyPort(ZaberChain(ZaberSettings(), axes, time.monotonic), run_dir / "stage", line, time.monotonic)
-    try:
-        sys.stdout.write(json.dumps({"ready": True, "port": str(port.link)}) + "\n")
+    with StageTwin(run_dir, mechanics, line=line) as stage:
+        sys.stdout.write(json.dumps({"ready": True, "port": stage.path}) + "\n")
         sys.stdout.flush()
         signal.sigwait(signals)
-    finally:
-        port.close()
     return 0
 
 
