@@ -19,16 +19,37 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.twin.layers import GREEN, Block, absorbance_per_od, paint, split
-from drivers.twin.optics import Optics
-from drivers.twin.slide.scene import Scene, SceneObject
-from drivers.twin.spectra import Picture, add_filtered, forward, inverse
+from drivers.camera.colour import demosaic
+from drivers.twin.layers import GREEN, Block, Painter, split
+from drivers.twin.optics import Optics, depth_of_field_um
+from drivers.twin.sensor import Sensor
+from drivers.twin.settings import CameraModel, OpticsSettings
+from drivers.twin.slide.scene import Scene, SceneObject, Slide
+from drivers.twin.spectra import Picture, add_filtered, fast_length, forward, inverse
 
 Planes = NDArray[np.float32]
 
 _BLUE = 2
 MARGIN_PX = 32
 """Pixels that a scene should reach beyond the frame on each side, for stage errors and for blur."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The scene that a frame needs: its first pixel and its size, a margin around the frame included."""
+
+    x0_um: float
+    y0_um: float
+    width_px: int
+    height_px: int
+
+    @classmethod
+    def around(
+        cls, x_um: float, y_um: float, width_px: int, height_px: int, um_per_px: float, margin_px: int = MARGIN_PX
+    ) -> Window:
+        """For a frame of so many pixels centred at a stage position; sizes that are quick to transform."""
+        wide, high = (fast_length(side + 2 * margin_px) for side in (width_px, height_px))
+        return cls(x_um - (wide - 1) / 2 * um_per_px, y_um - (high - 1) / 2 * um_per_px, wide, high)
 
 
 @dataclass(frozen=True)
@@ -92,13 +113,13 @@ def prepare(scene: Scene, optics: Optics, store: NDArray[np.complex64] | None = 
         store = np.empty(needed, np.complex64)
     elif len(store) < needed:
         raise ValueError(f"a scene of {needed} spectrum values does not fit into a store of {len(store)}")
-    per_od = absorbance_per_od(scene)
+    painter = Painter(scene, optics)
     offset = 0
     blocks = []
     for part in parts:
         block = replace(part.block, offset=offset)
         for colour in range(3):
-            for level, picture in enumerate(paint(part, scene, optics, per_od, colour)):
+            for level, picture in enumerate(painter.paint(part, colour)):
                 forward(picture, block.lattice(colour), out=block.spectrum(store, level, colour))
         blocks.append(block)
         offset += block.size
@@ -168,3 +189,43 @@ def _add_at(planes: Planes, sites: list[Picture], row: int, col: int) -> None:
     if top < bottom and left < right:
         for plane, site in zip(planes, sites, strict=True):
             plane[top:bottom, left:right] += site[top - row : bottom - row, left - col : right - col]
+
+
+def expose(prepared: Prepared, defocus_um: float, sensor: Sensor, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """One frame of the middle of a scene at rest, at nominal exposure: uint8 Bayer RGGB of the sensor's size."""
+    model = sensor.model
+    planes = absorbed(prepared, Pose.still(*prepared.centre_um, defocus_um), model.width_px, model.height_px)
+    return sensor.read(planes, model.nominal_exposure_ms, 0.0, sensor.lamp(0.0, rng), rng)
+
+
+def render_rgb(
+    slide: Slide,
+    x_um: float,
+    y_um: float,
+    width_px: int,
+    height_px: int,
+    um_per_px: float,
+    na: float,
+    defocus_um: float,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.uint8], list[SceneObject]]:
+    """A picture of any place on a slide as the scanner would have it, without a stage or a camera process.
+
+    width_px, height_px: even. Returns uint8 RGB (height_px, width_px, 3) and the objects centred inside. A crop lies
+    somewhere in the field, so that it is dimmed by a random part of the vignetting and is not curved.
+    """
+    optics = replace(Optics.of(OpticsSettings(na=na, um_per_px=um_per_px)), curvature_um=0.0)
+    window = Window.around(x_um, y_um, width_px, height_px, um_per_px)
+    pitch_um = depth_of_field_um(na, um_per_px) / 3
+    scene = slide.scene(
+        window.x0_um, window.y0_um, window.width_px, window.height_px, um_per_px, layer_pitch_um=pitch_um
+    )
+    planes = absorbed(prepare(scene, optics), Pose.still(x_um, y_um, defocus_um), width_px, height_px)
+    default = CameraModel()
+    model = CameraModel(width_px=width_px, height_px=height_px, vignetting=0.0, hot_pixels=0, sensor_dust=0)
+    sensor = Sensor(model, 0, slide.illumination)
+    lamp = sensor.lamp(0.0, rng) * (1 - default.vignetting * float(rng.uniform()))
+    bayer = sensor.read(planes, model.nominal_exposure_ms, 0.0, lamp, rng)
+    half_x, half_y = width_px / 2 * um_per_px, height_px / 2 * um_per_px
+    inside = [o for o in scene.objects if abs(o.x_um - x_um) <= half_x and abs(o.y_um - y_um) <= half_y]
+    return demosaic(bayer), inside

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +18,6 @@ from drivers.twin.spectra import Lattice, Picture, Spectrum, fast_length
 GREEN = 1
 
 _WIDE_SHARE = 0.3
-_CHUNK_ROWS = 64
 _LN10 = math.log(10.0)
 _PAD_PX = (24, 96)
 
@@ -62,10 +62,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Part:
-    """A block, and the layers of the scene that it holds."""
+    """A block, and the layers of the scene that it holds. whole: it spans the scene."""
 
     block: Block
     layers: tuple[Layer, ...]
+    whole: bool
 
 
 def absorbance_per_od(scene: Scene) -> Picture:
@@ -88,61 +89,79 @@ def split(scene: Scene, optics: Optics) -> list[Part]:
     if wide:
         heights = _level_heights([layer.z_um for layer in wide], optics)
         whole = Block(0, 0, scene.height_px, scene.width_px, scene.um_per_px, heights)
-        parts.append(Part(whole, tuple(wide)))
+        parts.append(Part(whole, tuple(wide), whole=True))
     parts.extend(_patch(group, scene, optics) for group in _groups(small))
     return parts
 
 
-def paint(part: Part, scene: Scene, optics: Optics, per_od: Picture, colour: int) -> Picture:
-    """Absorbance of one colour on every level of a part, float32 (levels, rows, cols)."""
-    block = part.block
-    pictures = np.zeros((len(block.heights_um), block.rows, block.cols), np.float32)
-    whole = block.rows == scene.height_px and block.cols == scene.width_px
-    for layer in part.layers:
-        rows, cols = layer.od.shape[:2]
-        for first in range(0, rows, _CHUNK_ROWS):
-            last = min(first + _CHUNK_ROWS, rows)
-            top, left = layer.row0 + first, layer.col0
-            absorbed = layer.od[first:last, :, colour] * per_od[top : top + last - first, left : left + cols, colour]
-            target = pictures[:, top - block.row0 : top - block.row0 + last - first]
-            target = target[:, :, left - block.col0 : left - block.col0 + cols]
-            if whole:
-                sag = _sag(scene, optics, np.arange(top, top + last - first), np.arange(left, left + cols))
-                _share_out(absorbed, layer.z_um + sag, block.heights_um, target)
+class Painter:
+    """Paints the absorbance of a scene's layers onto the levels of its blocks."""
+
+    def __init__(self, scene: Scene, optics: Optics) -> None:
+        self._scene = scene
+        self._optics = optics
+        self._per_od = absorbance_per_od(scene)
+        self._sag = _sag(scene, optics)
+        self._canvas = np.empty((0, 0, 0), np.float32)
+        self._shares: dict[tuple[float, int], Picture] = {}
+
+    def paint(self, part: Part, colour: int) -> Picture:
+        """Absorbance of one colour on every level of a part, float32 (levels, rows, cols); valid until the next call."""
+        block = part.block
+        shape = (len(block.heights_um), block.rows, block.cols)
+        if self._canvas.shape != shape:
+            self._canvas = np.empty(shape, np.float32)
+        pictures = self._canvas
+        pictures.fill(0)
+        for layer in part.layers:
+            rows, cols = layer.od.shape[:2]
+            place = np.s_[layer.row0 : layer.row0 + rows, layer.col0 : layer.col0 + cols]
+            absorbed = layer.od[:, :, colour] * self._per_od[place][:, :, colour]
+            inner = np.s_[
+                layer.row0 - block.row0 : layer.row0 - block.row0 + rows,
+                layer.col0 - block.col0 : layer.col0 - block.col0 + cols,
+            ]
+            if part.whole:
+                for level, share in self._levels(block.heights_um, layer.z_um):
+                    cv2.accumulateProduct(absorbed, share[place], pictures[level][inner])
             else:
-                target[_nearest(block.heights_um, layer.z_um + _centre_sag(block, scene, optics))] += absorbed
-    return pictures
+                height_um = layer.z_um + _centre_sag(block, self._scene, self._optics)
+                pictures[_nearest(block.heights_um, height_um)][inner] += absorbed
+        return pictures
 
-
-def _share_out(absorbed: Picture, height_um: Picture, levels_um: Sequence[float], target: Picture) -> None:
-    """Give each pixel's absorbance to the two levels next to its height, in proportion to nearness."""
-    if len(levels_um) == 1:
-        target[0] += absorbed
-        return
-    at = (height_um - np.float32(levels_um[0])) / np.float32(levels_um[1] - levels_um[0])
-    lowest = max(math.floor(float(at.min()) + 1e-4), 0)
-    highest = min(math.ceil(float(at.max()) - 1e-4), len(levels_um) - 1)
-    for level in range(lowest, highest + 1):
-        nearness = np.maximum(np.float32(1) - np.abs(at - np.float32(level)), np.float32(0))
-        nearness *= absorbed
-        target[level] += nearness
+    def _levels(self, levels_um: Sequence[float], z_um: float) -> Iterator[tuple[int, Picture]]:
+        """The levels that a layer feeds, each with every pixel's share: nearness to its height and field curvature."""
+        if len(levels_um) == 1:
+            yield 0, np.ones_like(self._sag)
+            return
+        pitch = levels_um[1] - levels_um[0]
+        lowest, fraction = divmod(round((z_um - levels_um[0]) / pitch, 2), 1)
+        for above in range(math.ceil(fraction + self._optics.curvature_um / pitch) + 1):
+            key = (fraction, above)
+            if key not in self._shares:
+                away = np.abs(self._sag * np.float32(1 / pitch) + np.float32(fraction - above))
+                self._shares[key] = np.maximum(np.float32(1) - away, np.float32(0))
+            if int(lowest) + above < len(levels_um):
+                yield int(lowest) + above, self._shares[key]
 
 
 def _nearest(levels_um: Sequence[float], height_um: float) -> int:
     return min(range(len(levels_um)), key=lambda level: abs(levels_um[level] - height_um))
 
 
-def _sag(scene: Scene, optics: Optics, rows: NDArray[np.int_], cols: NDArray[np.int_]) -> Picture:
-    """Field curvature at scene pixels, µm: 0 in the middle, `curvature_um` at the scene's corners."""
-    y = ((rows - (scene.height_px - 1) / 2) ** 2).astype(np.float32)
-    x = ((cols - (scene.width_px - 1) / 2) ** 2).astype(np.float32)
-    corner = ((scene.height_px - 1) / 2) ** 2 + ((scene.width_px - 1) / 2) ** 2
-    return np.asarray((y[:, None] + x[None, :]) * np.float32(optics.curvature_um / corner), dtype=np.float32)
+def _sag(scene: Scene, optics: Optics) -> Picture:
+    """Field curvature at every pixel of a scene, µm: 0 in the middle, `curvature_um` at the corners."""
+    y = np.linspace(-1, 1, scene.height_px, dtype=np.float32) ** 2 * scene.height_px**2
+    x = np.linspace(-1, 1, scene.width_px, dtype=np.float32) ** 2 * scene.width_px**2
+    share = (y[:, None] + x[None, :]) / np.float32(scene.height_px**2 + scene.width_px**2)
+    return np.asarray(share * np.float32(optics.curvature_um), dtype=np.float32)
 
 
 def _centre_sag(block: Block, scene: Scene, optics: Optics) -> float:
-    row, col = block.row0 + block.rows // 2, block.col0 + block.cols // 2
-    return float(_sag(scene, optics, np.array([row]), np.array([col]))[0, 0])
+    """Field curvature in the middle of a block."""
+    y = (block.row0 + block.rows / 2) - scene.height_px / 2
+    x = (block.col0 + block.cols / 2) - scene.width_px / 2
+    return optics.curvature_um * 4 * (x**2 + y**2) / (scene.height_px**2 + scene.width_px**2)
 
 
 def _level_heights(heights_um: Sequence[float], optics: Optics) -> tuple[float, ...]:
@@ -192,4 +211,4 @@ def _patch(layers: Sequence[Layer], scene: Scene, optics: Optics) -> Part:
     block = Block(row0, col0, rows, cols, scene.um_per_px, ())
     sag = _centre_sag(block, scene, optics)
     heights = sorted({round(layer.z_um + sag, 3) for layer in layers})
-    return Part(replace(block, heights_um=tuple(heights)), tuple(layers))
+    return Part(replace(block, heights_um=tuple(heights)), tuple(layers), whole=False)

@@ -53,8 +53,9 @@ def forward(picture: Picture, lattice: Lattice, *, out: Spectrum) -> None:
 
     The half lattice drops what it cannot carry, as an optical low-pass would, instead of folding it back.
     """
-    spectrum = scipy.fft.rfft2(picture, workers=1)
     _, high, wide = lattice.spectrum_shape
+    spectrum = scipy.fft.rfft(picture, axis=1, workers=1)[:, :wide]
+    spectrum = scipy.fft.fft(spectrum, axis=0, overwrite_x=True, workers=1)
     out[0] = spectrum[:high, :wide]
     out[1, 0] = spectrum[0, :wide]
     out[1, 1:] = spectrum[:-high:-1, :wide]
