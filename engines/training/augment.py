@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from engines.training.targets import Sample
 
 
 @dataclass(frozen=True)
@@ -58,18 +61,24 @@ def _focus(values: NDArray[np.float32], rng: np.random.Generator, how: Photometr
     return values
 
 
-def turn(
-    picture: NDArray[np.uint8], target: NDArray[np.float32], mask: NDArray[np.float32], rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
-    """Transpose of all three (picture (H, W, 3), maps (labels, h, w)) with even odds.
+def window(pool: Sequence[Sample], side: int, stride: int, rng: np.random.Generator, how: Photometry) -> Sample:
+    """A (side, side) window of one sample of the pool, turned, mirrored and varied.
 
-    Flips are left out on purpose: with an even side and a stride, a flipped grid of cells no longer lies on pixels
-    i * stride. Rotation of objects comes from the slides and the crops themselves.
+    One pixel and one cell more are cut before mirroring and dropped after it, so that cell i stays on pixel i * stride.
     """
+    whole = pool[int(rng.integers(len(pool)))]
+    rows, cols = whole.target.shape[1:]
+    cells = side // stride
+    row, col = int(rng.integers(0, rows - cells)), int(rng.integers(0, cols - cells))
+    maps = (slice(None), slice(row, row + cells + 1), slice(col, col + cells + 1))
+    top, left = row * stride, col * stride
+    picture = whole.picture[top : top + side + 1, left : left + side + 1]
+    target, mask = whole.target[maps], whole.mask[maps]
     if rng.random() < 0.5:
-        return picture, target, mask
-    return (
-        np.ascontiguousarray(picture.transpose(1, 0, 2)),
-        np.ascontiguousarray(target.transpose(0, 2, 1)),
-        np.ascontiguousarray(mask.transpose(0, 2, 1)),
-    )
+        picture, target, mask = picture[::-1], target[:, ::-1], mask[:, ::-1]
+    if rng.random() < 0.5:
+        picture, target, mask = picture[:, ::-1], target[:, :, ::-1], mask[:, :, ::-1]
+    if rng.random() < 0.5:
+        picture, target, mask = picture.transpose(1, 0, 2), target.transpose(0, 2, 1), mask.transpose(0, 2, 1)
+    varied = vary(np.ascontiguousarray(picture[:side, :side]), rng, how)
+    return Sample(varied, target[:, :cells, :cells].astype(np.float32), mask[:, :cells, :cells].astype(np.float32))

@@ -13,12 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.training.augment import Photometry, vary
 from engines.training.crops import CROP_UM_PER_PX, Crop, CropSet
 from engines.training.targets import Sample, add_bump
 
 _PATCH = 40
-_PITCH_PX = 18
+_PITCH_PX = 20
 _ROOM_PX = 36
 _KNOWN_RADIUS_PX = 6.0
 
@@ -34,7 +33,7 @@ class _Patch:
 class Collages:
     """Makes collages of `side` px from crops; sigma_px: of the bump at each bacillus."""
 
-    def __init__(self, crops: CropSet, native_um_per_px: float, stride: int, sigma_px: float, side: int = 256) -> None:
+    def __init__(self, crops: CropSet, native_um_per_px: float, stride: int, sigma_px: float, side: int) -> None:
         self._factor = CROP_UM_PER_PX / native_um_per_px
         self._stride, self._sigma, self._side = stride, sigma_px, side
         self._positives: dict[int, list[Crop]] = defaultdict(list)
@@ -46,7 +45,7 @@ class Collages:
             for crop in crops.crops
         }
 
-    def sample(self, rng: np.random.Generator, how: Photometry) -> Sample:
+    def lay(self, rng: np.random.Generator) -> Sample:
         """One collage: background crops of a few sources all over, bacilli on top at places with room.
 
         As many crops without bacilli, from other sources than the background, lie on top as well: to stand out is no
@@ -74,7 +73,7 @@ class Collages:
                 _lay(canvas, patch, (x, y), match)
                 self._mark(target[0], mask[0], patch, x, y)
         picture = np.clip(np.rint(canvas[_PATCH:-_PATCH, _PATCH:-_PATCH]), 0, 255).astype(np.uint8)
-        return Sample(vary(picture, rng, how), target, mask)
+        return Sample(picture, target, mask)
 
     def _patch(self, crop: Crop, scale: float, rng: np.random.Generator) -> _Patch:
         small = self._halved[id(crop)]
@@ -86,7 +85,8 @@ class Collages:
         centre = np.array([(small.shape[1] - 1) / 2, (small.shape[0] - 1) / 2])
         matrix = np.hstack([linear, (np.full(2, _PATCH / 2) - linear @ centre)[:, None]])
         soft = cv2.GaussianBlur(small, (0, 0), max(0.3, 0.3 / factor))
-        picture = cv2.warpAffine(soft, matrix, (_PATCH, _PATCH), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        size = (_PATCH, _PATCH)
+        picture = cv2.warpAffine(soft, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         reach = factor * small.shape[0] / 2
         return _Patch(picture.astype(np.float32), _opacity(reach, rng))
 
@@ -133,7 +133,7 @@ def _opacity(reach: float, rng: np.random.Generator) -> NDArray[np.float32]:
     depth = np.minimum(half[0] - np.abs(along), half[1] - np.abs(across))
     border = np.minimum(np.minimum(rows, cols) + _PATCH / 2, _PATCH / 2 - 1 - np.maximum(rows, cols))
     softness = rng.uniform(1.0, 6.0)
-    return np.clip(np.minimum(depth, border) / softness, 0.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip(np.minimum(depth, border) / softness, 0.0, 1.0), np.float32)
 
 
 def _lay(canvas: NDArray[np.float32], patch: _Patch, place: tuple[float, float], match: float) -> None:

@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-
 # The crops' scale is not published. Rods in them have a median length of about 65 px (half height of redness, rods
 # cut by the border counted as longer); on pictures of known scale the median is 2.75 µm.
 CROP_UM_PER_PX = 2.75 / 65.0

@@ -50,12 +50,13 @@ def auroc_interval(
 class Matches:
     """Detections against truth in one or more fields: score of each detection, whether it is true, how many exist.
 
-    best: for each true object, the highest score that found it (0 when nothing did).
+    best: for each true object, the highest score that found it (0 when nothing did). places: (N, 2), x and y.
     """
 
     scores: NDArray[np.float64]
     true: NDArray[np.bool_]
     best: NDArray[np.float64]
+    places: NDArray[np.float64]
 
 
 def match(
@@ -67,7 +68,7 @@ def match(
     that is already found is neither true nor false and is left out.
     """
     best = np.zeros(len(truth))
-    kept_scores: list[float] = []
+    kept: list[int] = []
     kept_true: list[bool] = []
     for index in np.argsort(-scores, kind="stable"):
         distance = np.hypot(*(truth - places[index]).T) if len(truth) else np.zeros(0)
@@ -77,15 +78,19 @@ def match(
             continue
         if free.size:
             best[free[np.argmin(distance[free])]] = scores[index]
-        kept_scores.append(float(scores[index]))
+        kept.append(int(index))
         kept_true.append(bool(free.size))
-    return Matches(np.array(kept_scores), np.array(kept_true, np.bool_), best)
+    chosen = np.array(kept, np.intp)
+    return Matches(scores[chosen], np.array(kept_true, np.bool_), best, places[chosen])
 
 
 def join(parts: list[Matches]) -> Matches:
     """Matches of several fields as one."""
+    if not parts:
+        return Matches(np.zeros(0), np.zeros(0, np.bool_), np.zeros(0), np.zeros((0, 2)))
     return Matches(
-        np.concatenate([p.scores for p in parts]) if parts else np.zeros(0),
-        np.concatenate([p.true for p in parts]) if parts else np.zeros(0, np.bool_),
-        np.concatenate([p.best for p in parts]) if parts else np.zeros(0),
+        np.concatenate([p.scores for p in parts]),
+        np.concatenate([p.true for p in parts]),
+        np.concatenate([p.best for p in parts]),
+        np.concatenate([p.places for p in parts]),
     )

@@ -97,14 +97,6 @@ def write_package(
     return load_package(folder)
 
 
-def set_operating_point(folder: Path, point: OperatingPointSpec) -> None:
-    """Write a measured operating point into the manifest in `folder`."""
-    path = folder / MANIFEST
-    manifest = yaml.safe_load(path.read_text(encoding="utf-8"))
-    manifest["operating_point"] = point.model_dump()
-    path.write_text(yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True, width=110), encoding="utf-8")
-
-
 def write_card(folder: Path, text: str) -> None:
     """Write the model card."""
     (folder / MODEL_CARD).write_text(text, encoding="utf-8")

@@ -1,73 +1,123 @@
-"""Tiles of twin slides with their truth: rendered once, kept in one file, sampled many times."""
+"""Tiles of twin slides with their truth, for training and for measuring."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
-from drivers.twin.imaging import render_rgb
 from numpy.typing import NDArray
 
+from drivers.twin.imaging import MARGIN_PX, Pose, absorbed, prepare
+from drivers.twin.optics import Optics, depth_of_field_um
+from drivers.twin.sensor import Sensor
+from drivers.twin.settings import CameraModel, OpticsSettings
 from drivers.twin.slide import SceneObject, Slide
-
-_log = logging.getLogger(__name__)
+from engines.training.targets import Sample, add_bump
 
 BACKGROUND = -1
 UNCERTAIN = -2
 
 
 @dataclass(frozen=True)
-class Optics:
-    """Scale and aperture of the microscope that tiles are rendered for; depth_um: depth of field."""
+class Microscope:
+    """Scale and aperture that tiles are rendered for."""
 
     um_per_px: float
     na: float
 
     @property
     def depth_um(self) -> float:
-        """λ n/NA² + n e/(M NA) in air at 0.55 µm; e/M is the pixel's size on the specimen."""
-        return 0.55 / self.na**2 + self.um_per_px / self.na
+        """Depth of field in air; see `drivers.twin.optics`."""
+        return depth_of_field_um(self.na, self.um_per_px)
 
 
 @dataclass(frozen=True)
 class Tile:
     """One rendered picture and what it shows.
 
-    picture: uint8 RGB (H, W, 3). objects: float32 (N, 5): label index (UNCERTAIN: seen or not, nobody can say),
-    centre x and y in pixels, width and height in pixels. seed: of the slide. defocus_um: of the exposure.
+    picture: uint8 RGB (H, W, 3). labels: int64 (N,), index of the label, or UNCERTAIN where nobody could say.
+    places: float64 (N, 4), centre x, y and width, height in pixels.
     """
 
     picture: NDArray[np.uint8]
-    objects: NDArray[np.float32]
-    seed: int
-    defocus_um: float
+    labels: NDArray[np.int64]
+    places: NDArray[np.float64]
 
 
 LabelOf = Callable[[SceneObject, float], int]
+"""(object, distance of its middle from the focal plane in µm) → label index, BACKGROUND or UNCERTAIN."""
 
 
-def render_tile(
-    slide: Slide, seed: int, place: tuple[float, float], side_px: tuple[int, int], optics: Optics, label_of: LabelOf,
-    defocus_um: float, rng: np.random.Generator,
-) -> Tile:
-    """One tile of (width, height) `side_px` with its top-left pixel at stage `place`.
+@dataclass(frozen=True)
+class TileMaker:
+    """Renders tiles of (width, height) `side_px` for one microscope, one way of naming objects."""
 
-    label_of(object, distance of its middle from the focal plane in µm) gives its label index, BACKGROUND or UNCERTAIN.
-    """
-    x0, y0 = place
-    width, height = side_px
-    picture, objects = render_rgb(
-        slide, x0 + (width - 1) / 2 * optics.um_per_px, y0 + (height - 1) / 2 * optics.um_per_px, width, height,
-        optics.um_per_px, optics.na, defocus_um, rng,
-    )
-    rows = []
-    for item in objects:
-        label = label_of(item, abs(item.z_um - defocus_um))
-        if label != BACKGROUND:
-            scale = optics.um_per_px
-            rows.append(
-                (label, (item.x_um - x0) / scale, (item.y_um - y0) / scale, item.width_um / scale, item.height_um / scale)
-            )
-    return Tile(picture, np.array(rows, np.float32).reshape(-1, 5), seed, defocus_um)
+    microscope: Microscope
+    label_of: LabelOf
+    side_px: tuple[int, int]
+
+    def render(
+        self, slide: Slide, centre_um: tuple[float, float], defocus_um: float, rng: np.random.Generator
+    ) -> Tile:
+        """The tile centred at stage position `centre_um`, focal plane `defocus_um` above the surface there."""
+        width, height = self.side_px
+        scale = self.microscope.um_per_px
+        picture, objects = self._expose(slide, centre_um, defocus_um, rng)
+        left = centre_um[0] - (width - 1) / 2 * scale
+        top = centre_um[1] - (height - 1) / 2 * scale
+        named = [(self.label_of(item, abs(item.z_um - defocus_um)), item) for item in objects]
+        seen = [(label, item) for label, item in named if label != BACKGROUND]
+        places = [
+            ((o.x_um - left) / scale, (o.y_um - top) / scale, o.width_um / scale, o.height_um / scale) for _, o in seen
+        ]
+        return Tile(
+            picture,
+            np.array([label for label, _ in seen], np.int64),
+            np.array(places, np.float64).reshape(-1, 4),
+        )
+
+    def _expose(
+        self, slide: Slide, centre_um: tuple[float, float], defocus_um: float, rng: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], Sequence[SceneObject]]:
+        """One exposure, demosaicked as the camera driver does it, under a lamp that is not always equally bright."""
+        (width, height), scale = self.side_px, self.microscope.um_per_px
+        wide, high = (-(-(side + 2 * MARGIN_PX) // 4) * 4 for side in self.side_px)
+        optics = Optics.of(OpticsSettings(na=self.microscope.na, um_per_px=scale))
+        scene = slide.scene(
+            centre_um[0] - (wide - 1) / 2 * scale, centre_um[1] - (high - 1) / 2 * scale, wide, high, scale
+        )
+        planes = absorbed(prepare(scene, optics), Pose.still(*centre_um, defocus_um), width, height)
+        model = CameraModel(width_px=width, height_px=height, hot_pixels=2, sensor_dust=1)
+        sensor = Sensor(model, int(rng.integers(1 << 31)), slide.illumination)
+        lamp = float(rng.uniform(0.85, 1.15))
+        bayer = sensor.read(planes, model.nominal_exposure_ms, 0.0, lamp, rng)
+        return np.asarray(cv2.cvtColor(bayer, cv2.COLOR_BayerBG2RGB), np.uint8), scene.objects
+
+    def random_place(self, slide: Slide, rng: np.random.Generator) -> tuple[float, float]:
+        """A place within the specimen's box, a tile away from its border."""
+        area = slide.specimen
+        half = np.array(self.side_px) * self.microscope.um_per_px / 2
+        low = np.array([area.x_um, area.y_um]) + half
+        high = np.array([area.x_um + area.width_um, area.y_um + area.height_um]) - half
+        x, y = rng.uniform(low, high)
+        return float(x), float(y)
+
+
+def to_sample(tile: Tile, labels: int, stride: int, sigma_px: Callable[[float], float]) -> Sample:
+    """What the network should answer on a tile; sigma_px: width of a bump from an object's size in pixels."""
+    height, width = tile.picture.shape[:2]
+    shape = (labels, -(-height // stride), -(-width // stride))
+    target, mask = np.zeros(shape, np.float32), np.ones(shape, np.float32)
+    rows = np.arange(shape[1])[:, None] * stride
+    cols = np.arange(shape[2])[None, :] * stride
+    for label, (x, y, w, h) in zip(tile.labels, tile.places, strict=True):
+        if label == UNCERTAIN:
+            reach = max(0.4 * max(w, h), 1.5 * stride)
+            mask[:, np.hypot(rows - y, cols - x) < reach] = 0.0
+    for label, (x, y, w, h) in zip(tile.labels, tile.places, strict=True):
+        if label >= 0:
+            add_bump(target[label], x, y, stride, sigma_px(max(w, h)))
+            mask[label][target[label] == 1.0] = 1.0
+    return Sample(tile.picture, target, mask)

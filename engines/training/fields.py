@@ -1,0 +1,132 @@
+"""Twin tiles and whole fields by seed: what pools are made of, and what networks are measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.twin.slide import Slide
+from engines.decode import find_peaks
+from engines.onnx_cpu import OnnxCpuScorer
+from engines.training.metrics import Matches, join, match
+from engines.training.subjects import Subject
+from engines.training.targets import Sample
+from engines.training.twin_tiles import UNCERTAIN, Tile, TileMaker, to_sample
+
+FIELD_PX = (1928, 1208)
+_TILES_PER_SLIDE = 5
+_FLOOR = 0.02
+
+
+def tile_source(
+    subject: Subject, seeds: range, side: int, rate: Callable[[np.random.Generator], float] | None = None
+) -> Callable[[np.random.Generator, int], Sample]:
+    """make(rng, index) for `pools.build_pool`: tiles of twin slides, five from each slide of `seeds` in turn."""
+    maker = TileMaker(subject.microscope, subject.label_of, (side, side))
+    current: list[tuple[int, Slide]] = []
+
+    def make(rng: np.random.Generator, index: int) -> Sample:
+        seed = seeds[index // _TILES_PER_SLIDE]
+        if not current or current[0][0] != seed:
+            drawn = (rate or subject.pool_rate)(np.random.default_rng([seed, 1]))
+            current[:] = [(seed, subject.draw_slide(seed, drawn))]
+        slide = current[0][1]
+        tile = maker.render(slide, maker.random_place(slide, rng), draw_defocus(subject, rng), rng)
+        for _ in range(3):
+            if tile.labels.size or rng.random() < 0.15:
+                break
+            tile = maker.render(slide, maker.random_place(slide, rng), draw_defocus(subject, rng), rng)
+        return to_sample(tile, len(subject.labels), subject.stride, subject.bump_px)
+
+    return make
+
+
+def draw_defocus(subject: Subject, rng: np.random.Generator) -> float:
+    """Distance of the focal plane from the surface, µm: mostly within half a depth of field, one in ten up to two."""
+    depth = subject.microscope.depth_um
+    if rng.random() < 0.1:
+        return float(rng.uniform(-2, 2)) * depth
+    return float(np.clip(rng.normal(0, 0.4), -1, 1)) * depth
+
+
+def field_tiles(subject: Subject, seed: int, rate: float, count: int) -> Iterator[Tile]:
+    """`count` whole fields of one slide at random places, focused as an appliance would: within half a depth."""
+    maker = TileMaker(subject.microscope, subject.label_of, FIELD_PX)
+    slide = subject.draw_slide(seed, rate)
+    rng = np.random.default_rng([seed, 2])
+    for _ in range(count):
+        defocus = float(np.clip(rng.normal(0, 0.15), -0.5, 0.5)) * subject.microscope.depth_um
+        yield maker.render(slide, maker.random_place(slide, rng), defocus, rng)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Detections of one label against truth over some fields. area_mm2, cells: what was looked at."""
+
+    matches: Matches
+    area_mm2: float
+    cells: int
+
+    def sensitivity(self, threshold: float) -> float:
+        """Share of true objects found at `threshold`."""
+        best = self.matches.best
+        return float((best >= threshold).mean()) if best.size else float("nan")
+
+    def false_count(self, threshold: float) -> int:
+        """False findings at `threshold`."""
+        return int((~self.matches.true & (self.matches.scores >= threshold)).sum())
+
+    def threshold_for(self, allowed: float) -> float:
+        """The lowest threshold with at most `allowed` false findings in all, from 0.05 to 0.98."""
+        wrong = np.sort(self.matches.scores[~self.matches.true])[::-1]
+        limit = int(allowed)
+        edge = float(wrong[limit]) + 1e-4 if wrong.size > limit else _FLOOR
+        return float(np.clip(edge, 0.05, 0.98))
+
+    def balanced_threshold(self) -> float:
+        """The threshold at which as many objects are invented as are missed, so that a count is right on average."""
+        grid = np.linspace(0.05, 0.95, 91)
+        missed = np.array([(self.matches.best < t).sum() for t in grid])
+        invented = np.array([self.false_count(float(t)) for t in grid])
+        return float(grid[int(np.argmin(np.abs(missed - invented)))])
+
+
+def measure(scorer: OnnxCpuScorer, subject: Subject, tiles: Sequence[Tile] | Iterator[Tile]) -> list[Measured]:
+    """One Measured for each label of `subject`, over rendered `tiles` with truth."""
+    parts: list[list[Matches]] = [[] for _ in subject.labels]
+    area, cells = 0.0, 0
+    scale = subject.microscope.um_per_px
+    for tile in tiles:
+        maps = scorer.probabilities(tile.picture)
+        area += tile.picture.shape[0] * tile.picture.shape[1] * (scale * 1e-3) ** 2
+        cells += int((tile.labels != UNCERTAIN).sum())
+        for index, label in enumerate(subject.labels):
+            peaks = find_peaks(maps[index], subject.stride, label.separation_um / scale, _FLOOR)
+            places = np.stack([peaks.x_px, peaks.y_px], axis=1).astype(np.float64)
+            parts[index].append(_match_label(peaks.probability.astype(np.float64), places, tile, index, subject))
+    return [Measured(join(list(part)), area, cells) for part in parts]
+
+
+def _match_label(
+    scores: NDArray[np.float64], places: NDArray[np.float64], tile: Tile, index: int, subject: Subject
+) -> Matches:
+    """Matches of one label; what lies on an object nobody could name, or on a target for a non-target, is left out."""
+    scale = subject.microscope.um_per_px
+    reach = np.array([subject.match_um(max(w, h) * scale) / scale for w, h in tile.places[:, 2:]])
+    own = tile.labels == index
+    excused = tile.labels == UNCERTAIN
+    if not subject.labels[index].target:
+        excused = excused | ((tile.labels >= 0) & ~own)
+    found = match(scores, places, tile.places[own, :2], reach[own])
+    if not excused.any():
+        return found
+    wrong = found.places[~found.true]
+    distance = np.hypot(
+        wrong[:, None, 0] - tile.places[None, excused, 0], wrong[:, None, 1] - tile.places[None, excused, 1]
+    )
+    keep = np.ones(found.scores.size, np.bool_)
+    keep[~found.true] = ~(distance <= reach[None, excused]).any(axis=1)
+    return Matches(found.scores[keep], found.true[keep], found.best, found.places[keep])

@@ -1,0 +1,115 @@
+"""What each assay's network looks at: labels, scale, bump widths, and how twin objects are named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from drivers.twin.slide import Content, SceneObject, SerousSettings, Slide, SlideSettings, SputumSettings, make_slide
+from engines.package import Label, Scale
+from engines.training.network import AFB_STAGES, SEROUS_STAGES, Stage
+from engines.training.twin_tiles import BACKGROUND, UNCERTAIN, LabelOf, Microscope
+
+_NUCLEATED = frozenset({"lymphocyte", "neutrophil", "eosinophil", "macrophage", "mesothelial", "reactive", "malignant"})
+_SHARP_DEPTHS = 2.0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One assay, from the trainer's side.
+
+    labels: in the order of the network's channels. match_um: how near a detection must lie to an object, from the
+    object's size. bump_px: width of the training bump from an object's size in pixels. draw_slide(seed, rate): a twin
+    slide whose share (serous) or density per mm² (afb) of targets is `rate`. pool_rate(rng): a rate for training.
+    """
+
+    assay: str
+    labels: tuple[Label, ...]
+    scale: Scale
+    microscope: Microscope
+    stages: Sequence[Stage]
+    label_of: LabelOf
+    bump_px: Callable[[float], float]
+    match_um: Callable[[float], float]
+    draw_slide: Callable[[int, float], Slide]
+    pool_rate: Callable[[np.random.Generator], float]
+
+    @property
+    def stride(self) -> int:
+        """Pixels between cells of the network's output."""
+        return int(np.prod([stage.stride for stage in self.stages]))
+
+
+def _serous_label(malignant: int, benign: int, depth_um: float) -> LabelOf:
+    def label(item: SceneObject, distance_um: float) -> int:
+        if item.kind not in _NUCLEATED:
+            return BACKGROUND
+        if distance_um > _SHARP_DEPTHS * depth_um:
+            return UNCERTAIN
+        return malignant if item.malignant else benign
+
+    return label
+
+
+def _afb_label(depth_um: float) -> LabelOf:
+    def label(item: SceneObject, distance_um: float) -> int:
+        if item.kind != "afb":
+            return BACKGROUND
+        return 0 if distance_um <= _SHARP_DEPTHS * depth_um else UNCERTAIN
+
+    return label
+
+
+def _serous_slide(seed: int, rate: float) -> Slide:
+    return make_slide(SlideSettings(content=Content.SEROUS, serous=SerousSettings(malignant=rate)), seed)
+
+
+def _afb_slide(seed: int, rate: float) -> Slide:
+    return make_slide(SlideSettings(content=Content.SPUTUM, sputum=SputumSettings(afb_per_mm2=rate)), seed)
+
+
+def _serous_rate(rng: np.random.Generator) -> float:
+    """A third of the slides benign, the others with 5 to 40 % malignant cells.
+
+    A network that rarely sees one learns nothing about it; how rare they are is for the operating point.
+    """
+    return 0.0 if rng.random() < 0.33 else float(rng.uniform(0.05, 0.4))
+
+
+def _afb_rate(rng: np.random.Generator) -> float:
+    return 0.0 if rng.random() < 0.3 else float(np.exp(rng.uniform(np.log(300.0), np.log(6000.0))))
+
+
+_SEROUS_SCOPE = Microscope(um_per_px=0.293, na=0.50)
+_AFB_SCOPE = Microscope(um_per_px=0.1465, na=0.75)
+
+SEROUS = Subject(
+    assay="serous",
+    labels=(
+        Label(name="malignant", target=True, box_um=(24.0, 24.0), separation_um=8.0),
+        Label(name="benign", target=False, box_um=(16.0, 16.0), separation_um=6.0),
+    ),
+    scale=Scale(native_um_per_px=0.293, min_um_per_px=0.26, max_um_per_px=0.33),
+    microscope=_SEROUS_SCOPE,
+    stages=SEROUS_STAGES,
+    label_of=_serous_label(0, 1, _SEROUS_SCOPE.depth_um),
+    bump_px=lambda size: float(np.clip(0.13 * size, 7.0, 14.0)),
+    match_um=lambda size: max(4.0, 0.4 * size),
+    draw_slide=_serous_slide,
+    pool_rate=_serous_rate,
+)
+
+AFB = Subject(
+    assay="afb",
+    labels=(Label(name="afb", target=True, box_um=(4.4, 4.4), separation_um=1.4),),
+    scale=Scale(native_um_per_px=0.1465, min_um_per_px=0.12, max_um_per_px=0.18),
+    microscope=_AFB_SCOPE,
+    stages=AFB_STAGES,
+    label_of=_afb_label(_AFB_SCOPE.depth_um),
+    bump_px=lambda _: 4.0,
+    match_um=lambda size: max(1.5, 0.5 * size),
+    draw_slide=_afb_slide,
+    pool_rate=_afb_rate,
+)
