@@ -56,6 +56,8 @@ class Hub:
         self._waker.wake()
         if self._thread is not None:
             self._thread.join(timeout_s)
+        if not self.alive:
+            self._waker.close()
 
     def wait_ready(self, timeout_s: float) -> bool:
         """Wait until the hub listens; whether it does."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from appliance.errors import ApplianceError
 from appliance.journal import Claimed, Outbox
@@ -14,12 +15,12 @@ from appliance.messages.receipt import ReceiptMessage
 from appliance.messages.topics import Leaf, Topics
 from appliance.messages.wire import BadMessage, read
 from appliance.uplink.presence import Presence
+from appliance.uplink.suspects import Suspects
 from appliance.uplink.traffic import Traffic
 from appliance.uplink.waits import absent_wait_s, receipt_wait_s
 
 NO_SUBSCRIBERS = 0x10
 REFUSED = 0x80
-SUSPECT_ATTEMPTS = 8
 # Fixed header, topic length, message number and property length of an MQTT 5 PUBLISH, rounded up.
 _HEADER_BYTES = 16
 
@@ -58,10 +59,9 @@ class Conversation:
         presence: Presence,
         traffic: Traffic,
         manners: Manners,
-        *,
-        cautious: bool = False,
+        suspects: Suspects,
     ) -> None:
-        """Begin after `Link.open`. cautious: one message at a time until the broker has answered one."""
+        """Begin after `Link.open`. suspects: what earlier connections were lost over."""
         self._link = link
         self._outbox = outbox
         self._presence = presence
@@ -72,7 +72,7 @@ class Conversation:
         self._connack_by = manners.monotonic() + manners.connack_timeout_s
         self._health_at = 0.0
         self._most = manners.in_flight
-        self._cautious = cautious
+        self._suspects = suspects
         self._largest: int | None = None
         self._by_mid: dict[int, Claimed] = {}
         self._awaited: dict[str, tuple[Claimed, float]] = {}
@@ -117,19 +117,15 @@ class Conversation:
         if self._serving:
             self._say_state("offline")
 
-    def unanswered(self) -> bool:
-        """After the loss: whether messages were out that the broker never answered, perhaps because of one of them.
+    def lost(self) -> None:
+        """Note what was out when the connection went, and park what has taken too many connections with it."""
+        out = {item.key: item for item in self._by_mid.values()}
+        culprit = self._suspects.lost(list(out))
+        if culprit is not None:
+            self._park(out[culprit], "connection-dropped", "the broker drops the connection whenever it is sent")
 
-        One that was alone each of many times is parked: the broker drops the connection over it.
-        """
-        suspects = list(self._by_mid.values())
-        if self._cautious and len(suspects) == 1 and suspects[0].attempts >= SUSPECT_ATTEMPTS:
-            self._park(suspects[0], "connection-dropped", "the broker drops the connection whenever it is sent")
-        return bool(suspects)
-
-    def _say_state(self, status: str) -> None:
-        seq0 = self._outbox.last_seq()
-        state = self._presence.state("online" if status == "online" else "offline", seq0)
+    def _say_state(self, status: Literal["online", "offline"]) -> None:
+        state = self._presence.state(status, self._outbox.last_seq())
         self._link.publish(self._topics.of(Leaf.STATE), state, retain=True)
 
     def _connected(self, event: Connected) -> None:
@@ -160,7 +156,7 @@ class Conversation:
         def wait_s(attempts: int) -> float:
             return receipt_wait_s(attempts, manners.receipt_timeout_s, manners.draw())
 
-        most = 1 if self._cautious else self._most
+        most = 1 if self._suspects.cautious else self._most
         for item in self._outbox.claim(manners.clock(), most - len(self._awaited), wait_s):
             if self._too_large(item):
                 self._park(item, "too-large", f"it is larger than the {self._largest} bytes that the broker takes")
@@ -177,7 +173,7 @@ class Conversation:
         item = self._by_mid.pop(event.mid, None)
         if item is None:
             return  # a state message
-        self._cautious = False
+        self._suspects.answered(item.key)
         self._outbox.mark_broker(item.seq, event.code, self._manners.clock())
         if event.code >= REFUSED:
             self._awaited.pop(item.key, None)

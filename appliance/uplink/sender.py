@@ -19,6 +19,7 @@ from appliance.messages.topics import Leaf, Topics
 from appliance.settings.model import UplinkSection
 from appliance.uplink.conversation import Conversation, Manners
 from appliance.uplink.presence import Presence
+from appliance.uplink.suspects import Suspects
 from appliance.uplink.traffic import SenderStatus, Traffic
 from appliance.uplink.waits import reconnect_wait_s
 
@@ -44,6 +45,7 @@ class Sender:
         engine: str | None = None,
         backend: str | None = None,
         health_every_s: float = 30.0,
+        connack_timeout_s: float = 10.0,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
@@ -60,7 +62,7 @@ class Sender:
             in_flight=uplink.in_flight,
             receipt_timeout_s=uplink.receipt_timeout_s,
             health_every_s=health_every_s,
-            connack_timeout_s=10.0,
+            connack_timeout_s=connack_timeout_s,
             clock=clock,
             monotonic=monotonic,
             draw=draw,
@@ -75,7 +77,7 @@ class Sender:
             clock=clock,
         )
         self._tidied = False
-        self._cautious = False
+        self._suspects = Suspects()
         self._stopping = threading.Event()
         self._waker = Waker()
         self._thread: threading.Thread | None = None
@@ -94,7 +96,10 @@ class Sender:
         self._waker.wake()
         if self._thread is not None:
             self._thread.join(timeout_s)
-        if self._lock is not None and not self.status().alive:
+        if self.status().alive:
+            return  # a name look-up can hold it longer; the thread is a daemon
+        self._waker.close()
+        if self._lock is not None:
             self._lock.release()
 
     def status(self) -> SenderStatus:
@@ -156,18 +161,22 @@ class Sender:
         link = Link(self._options(outbox.last_seq()), self._waker)
         try:
             link.open()
-            talk = Conversation(link, outbox, self._presence, self._traffic, self._manners, cautious=self._cautious)
-            try:
-                while not self._stopping.is_set():
-                    for event in link.poll(_LONGEST_POLL_S):
-                        talk.handle(event)
-                    talk.tick()
-                talk.farewell()
-                link.close()
-            finally:
-                self._cautious = talk.unanswered()
+            talk = Conversation(link, outbox, self._presence, self._traffic, self._manners, self._suspects)
+            self._talk(link, talk)
         finally:
             link.drop()
+
+    def _talk(self, link: Link, talk: Conversation) -> None:
+        try:
+            while not self._stopping.is_set():
+                for event in link.poll(_LONGEST_POLL_S):
+                    talk.handle(event)
+                talk.tick()
+        except LinkDown:
+            talk.lost()
+            raise
+        talk.farewell()
+        link.close()
 
     def _options(self, seq0: int) -> LinkOptions:
         uplink, topics = self._uplink, self._presence.topics
