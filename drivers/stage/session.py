@@ -185,6 +185,8 @@ class Session:
             while sent.reply is None and self._clock() < sent.deadline_s and self._ended is None:
                 self._step(sent.deadline_s)
             self._in_flight.pop(tag, None)
+            if self._ended:
+                raise self._ended
             reply = sent.reply
             if reply is None or not self._dialect.try_again(reply):
                 break
