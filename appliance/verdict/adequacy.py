@@ -16,7 +16,7 @@ from appliance.records import FieldRecord, Finding, Outcome, SlideRun
 from appliance.verdict.model import FieldTally
 from appliance.verdict.wording import number, percent, plural
 
-_DARK = re.compile(r"\b(ink|obscured)\b", re.IGNORECASE)
+_DARK = re.compile(r"(?<![a-z])(ink|obscured)(?![a-z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,11 @@ def grade_serous(
         counts=_counts(assay, assessed, findings, point, evidence),
         fields=assessed.tally,
         area_mm2=assessed.area_mm2,
-        figures={**assessed.figures, **_figures(evidence, point, assessed)},
+        figures={
+            **assessed.figures,
+            **_figures(evidence, point, assessed),
+            **({} if volume_ml is None else {"volume_ml": volume_ml}),
+        },
         flags=flags,
     )
     remarks = (*assessed.remarks, *advice, closing(assay))
@@ -99,7 +103,7 @@ def grade_serous(
             return _refuse(draft, poor, evidence, remarks)
         category = "ND"
     named = {entry.code: entry for entry in grading.categories}[category]
-    figures = {**draft.figures, "rom_percent": named.rom_percent}
+    figures = {**draft.figures, "risk_of_malignancy_percent": named.rom_percent}
     return replace(
         draft,
         category=category,

@@ -248,9 +248,9 @@ def test_device_ids_by_number() -> None:
 def test_settings_are_frozen() -> None:
     settings = load_settings()
     with pytest.raises(pydantic.ValidationError):
-        settings.site = "other"  # type: ignore[misc]
+        settings.site = "other"
     with pytest.raises(pydantic.ValidationError):
-        settings.focus.search_um = 3  # type: ignore[misc]
+        settings.focus.search_um = 3
 
 
 def test_hash_is_stable_and_sees_every_change() -> None:
