@@ -59,6 +59,7 @@ def _view(data: ReportData) -> dict[str, Any]:
         "run": run,
         "verdict": verdict,
         "tone": tone_of(verdict),
+        "code": wording.code(verdict),
         "headline": wording.headline(verdict),
         "standing": wording.standing(verdict),
         "reasons": wording.reasons(verdict),

@@ -105,5 +105,5 @@ def provenance_of(run: SlideRun, verdict: Verdict) -> tuple[tuple[str, str, str]
         ("Application", f"cytoscan-appliance {run.app_version}", ""),
         ("Field of view", f"{number(run.field_width_um)} × {number(run.field_height_um)} µm", ""),
     ]
-    facts += [(words(key), value, "") for key, value in sorted(run.extra.items())]
+    facts += [(words(key), value, "") for key, value in sorted(run.extra.items()) if key not in verdict.figures]
     return tuple(facts)

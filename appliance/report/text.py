@@ -43,7 +43,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def short(value: float, digits: int = 4) -> str:
     """A number that is round by nature (a scale, a step, a setting), without trailing zeros."""
-    text = number(value, digits)
+    text = whole(round(value)) if float(value).is_integer() else number(value, digits)
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
@@ -87,20 +87,15 @@ def words(name: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def figure(name: str, value: float) -> tuple[str, str]:
-    """Name and value of a figure whose name carries its unit: `area_mm2`, 1.5 gives ("Area", "1.5 mm²")."""
+def figure(name: str, value: float) -> tuple[str, str, str]:
+    """Name, value and unit of a figure that carries its unit: `area_mm2`, 1.5 gives ("Area", "1.5", "mm²")."""
     for suffix in _SHARES:
         if name.endswith(suffix):
-            return words(name), percent(value)
+            return words(name), short(100.0 * value, 3), "%"
     for suffix, unit in _UNITS:
         if name.endswith(suffix) and len(name) > len(suffix):
-            return words(name[: -len(suffix)]), f"{_plain(value)} {unit}"
-    return words(name), _plain(value)
-
-
-def _plain(value: float) -> str:
-    """Whole numbers as such, others with three digits."""
-    return whole(int(value)) if math.isfinite(value) and value.is_integer() else number(value)
+            return words(name[: -len(suffix)]), short(value, 3), unit
+    return words(name), short(value, 3), ""
 
 
 def ranges(indices: Iterable[int]) -> str:

@@ -7,17 +7,25 @@ from appliance.verdict.model import Verdict
 
 _SUGGESTION = "AI-assisted suggestion"
 _STANDING = f"{_SUGGESTION}, for review by a qualified reader; research use only."
+_LONGEST_CODE = 4
 _NAMES = {
     "afb_per_100_hpf": "AFB, corrected for the engine's errors",
     "afb_per_100_hpf_raw": "AFB, as counted",
     "afb_per_mm2": "AFB density, corrected",
     "area_mm2": "Area read",
     "best_probability": "Highest probability of a finding",
+    "cutoff_t1": "Cut-off t1, atypical from here",
+    "cutoff_t2": "Cut-off t2, suspicious from here",
+    "cutoff_t3": "Cut-off t3, malignant from here",
     "expected_false_findings": "False findings to expect on this slide",
     "false_findings_probability": "Chance that false findings alone explain the count",
     "field_area_mm2": "Area of one field",
+    "fields_obscured": "Fields too dark to read",
+    "fields_read": "Fields that count",
     "hpf_area_mm2": "Area taken for one high-power field",
     "hpf_read": "High-power fields read (equivalent)",
+    "malignant_share": "Malignant cells among nucleated ones, corrected",
+    "obscured_share": "Obscured, mean of the fields that count",
     "risk_of_malignancy_percent": "Published risk of malignancy in this category",
     "sensitivity": "Sensitivity of the engine for one object",
     "upper_bound_per_100_hpf": "Highest count that fits (95 %)",
@@ -26,9 +34,14 @@ _NAMES = {
 
 
 def headline(verdict: Verdict) -> str:
-    """The title without the words that the heading above it says already."""
-    title = verdict.title.removeprefix(f"{_SUGGESTION}: ")
+    """The category's meaning: the title without what the page says beside it already."""
+    title = verdict.title.removeprefix(f"{_SUGGESTION}: ").removeprefix(f"{verdict.category}, ")
     return title[:1].upper() + title[1:]
+
+
+def code(verdict: Verdict) -> str:
+    """The category where it is a short code (MAL, 2+), else nothing: the headline says it in words."""
+    return verdict.category if len(verdict.category) <= _LONGEST_CODE else ""
 
 
 def standing(verdict: Verdict) -> str:
@@ -47,16 +60,16 @@ def flags(verdict: Verdict) -> list[str]:
 
 
 def figures(verdict: Verdict) -> list[tuple[str, str]]:
-    """Named numbers with units; a number that has a `_low` and a `_high` beside it is shown with that interval."""
+    """Named numbers with units; a number that has a `_low` and a `_high` beside it is shown with that range."""
     found = verdict.figures
     rows = []
     for name, value in found.items():
         base = name.removesuffix("_low").removesuffix("_high")
         if base != name and base in found:
             continue
-        label, shown = text.figure(name, value)
+        label, shown, unit = text.figure(name, value)
         if f"{name}_low" in found and f"{name}_high" in found:
             low, high = (text.figure(name, found[f"{name}_{end}"])[1] for end in ("low", "high"))
-            shown = f"{shown}, 95 % interval {low} to {high}"
-        rows.append((_NAMES.get(name, label), shown))
+            unit = f"{unit} (95 %: {low} to {high})"
+        rows.append((_NAMES.get(name, label), f"{shown} {unit}".rstrip()))
     return rows

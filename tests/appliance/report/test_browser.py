@@ -53,7 +53,7 @@ def test_opens_offline(browser: object, reports: dict[str, tuple[ReportData, Pat
     assert page.get_by_role("heading", level=1).is_visible()
     for heading in HEADINGS:
         assert page.get_by_role("heading", name=heading, exact=True).is_visible()
-    assert page.get_by_text(headline(data.verdict), exact=True).is_visible()
+    assert page.locator(".verdict").get_by_text(headline(data.verdict), exact=True).is_visible()
     assert page.get_by_text(data.verdict.reasons[0], exact=True).is_visible()
     loaded = page.evaluate("Promise.all([...document.images].map(i => i.decode().then(() => i.naturalWidth)))")
     assert loaded == [p.crop_width_px for p in data.pictures]

@@ -92,16 +92,16 @@ def test_numbers_as_read() -> None:
     ]
     assert text.number(math.nan) == text.number(None) == "not known"
     assert text.number(1e-12) == "below 0.000001"
-    assert [text.short(v) for v in (0.5, 0.1465, 10.0, 100.0)] == ["0.5", "0.1465", "10", "100"]
+    assert [text.short(v) for v in (0.5, 0.1465, 10.0, 100.0, 1234.0)] == ["0.5", "0.1465", "10", "100", "1\u202f234"]
     assert [text.signed(v, 1) for v in (0.42, -0.42, -0.01)] == ["+0.4", "−0.4", "0.0"]
     assert [text.percent(v) for v in (1.0, 0.952, 0.0031, 0.0)] == ["100 %", "95.2 %", "0.31 %", "0 %"]
 
 
 def test_names_carry_their_units() -> None:
-    assert text.figure("area_mm2", 1.5) == ("Area", "1.50 mm²")
-    assert text.figure("afb_per_100_hpf", 53.0) == ("AFB", "53 per 100 HPF")
-    assert text.figure("usable_share", 0.5) == ("Usable share", "50.0 %")
-    assert text.figure("score", 0.25) == ("Score", "0.250")
+    assert text.figure("area_mm2", 1.5) == ("Area", "1.5", "mm²")
+    assert text.figure("afb_per_100_hpf", 53.0) == ("AFB", "53", "per 100 HPF")
+    assert text.figure("usable_share", 0.5) == ("Usable share", "50", "%")
+    assert text.figure("score", 0.25) == ("Score", "0.25", "")
     assert text.words("focus_not_found") == "Focus not found"
     assert text.ranges([9, 3, 4, 5]) == "3–5, 9"
 

@@ -88,7 +88,7 @@ def test_page_names_who_what_and_how(serous: ReportData) -> None:
     for word in (run.accession, run.run_id, run.backend, run.engine, run.onnx_sha256[:12], run.settings_sha256[:12]):
         assert word in text
     verdict = serous.verdict
-    for word in (verdict.table, verdict.operating_point, "MAL, malignant", *verdict.reasons):
+    for word in (verdict.table, verdict.operating_point, "Malignant", *verdict.reasons):
         assert word in text
     count = verdict.counts["malignant"]
     assert f"{count.low:.0f} to {count.high:.0f}" in text
@@ -99,6 +99,7 @@ def test_page_names_who_what_and_how(serous: ReportData) -> None:
 
 def test_other_table_and_provisional_grade_are_said() -> None:
     text = Page(render_report(samples.sputum())).text
+    assert "The same counts in other tables" in text
     assert "In the CDC table" in text
     assert samples.sputum().verdict.also["CDC"] in text
     assert "Not yet confirmed by the hub" in text
