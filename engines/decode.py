@@ -44,6 +44,7 @@ def find_peaks(heat: NDArray[np.float32], stride: int, separation_px: float, thr
     """
     radius = max(1, round(separation_px / stride))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    kernel[radius - 1 : radius + 2, radius - 1 : radius + 2] = 1  # touching cells are never two peaks
     highest = cv2.dilate(heat, kernel, borderType=cv2.BORDER_REPLICATE)
     mask = ((heat >= highest) & (heat >= threshold)).astype(np.uint8)
     count, _, stats, centroids = cv2.connectedComponentsWithStats(mask, connectivity=8)

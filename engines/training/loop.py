@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from engines.training.loss import penalty_focal_loss
 from engines.training.network import HeatmapNet
-from engines.training.targets import Sample, penalty_focal_loss
+from engines.training.targets import Sample
 
 _log = logging.getLogger(__name__)
 

@@ -3,46 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 
+from engines.training.architecture import INPUT_SCALE, Stage
 from engines.training.export import GREY, ConvLayer
 
-INPUT_SCALE = 1.0 / 64.0
 _RARE = -4.6  # logit of 0.01: most cells hold nothing, and the first steps should know it
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One convolution, batch normalisation, ReLU: output channels, kernel side, stride, dilation."""
-
-    channels: int
-    kernel: int = 3
-    stride: int = 1
-    dilation: int = 1
-
-
-AFB_STAGES = (
-    Stage(16, kernel=5, stride=2),
-    Stage(32, stride=2),
-    Stage(32),
-    Stage(32),
-    Stage(32, dilation=2),
-    Stage(40),
-)
-SEROUS_STAGES = (
-    Stage(16, kernel=5, stride=2),
-    Stage(32, stride=2),
-    Stage(48, stride=2),
-    Stage(64),
-    Stage(64),
-    Stage(64, dilation=2),
-    Stage(64, dilation=2),
-    Stage(64, dilation=2),
-)
 
 
 class HeatmapNet(nn.Module):

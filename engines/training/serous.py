@@ -12,10 +12,11 @@ import typer
 
 from engines.package import DataSource, EnginePackage, OperatingPointSpec
 from engines.training import seeds
+from engines.training.architecture import INPUT_SCALE
 from engines.training.augment import Photometry, window
 from engines.training.fields import Measured, field_tiles, measure, tile_source
 from engines.training.loop import Schedule, train
-from engines.training.network import INPUT_SCALE, HeatmapNet
+from engines.training.network import HeatmapNet
 from engines.training.packaging import THRESHOLD, Recipe, open_scorer, shift_logits, write_package
 from engines.training.pools import build_pool
 from engines.training.subjects import SEROUS

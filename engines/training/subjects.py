@@ -9,7 +9,7 @@ import numpy as np
 
 from drivers.twin.slide import Content, SceneObject, SerousSettings, Slide, SlideSettings, SputumSettings, make_slide
 from engines.package import Label, Scale
-from engines.training.network import AFB_STAGES, SEROUS_STAGES, Stage
+from engines.training.architecture import AFB_STAGES, SEROUS_STAGES, Stage
 from engines.training.twin_tiles import BACKGROUND, UNCERTAIN, LabelOf, Microscope
 
 _NUCLEATED = frozenset({"lymphocyte", "neutrophil", "eosinophil", "macrophage", "mesothelial", "reactive", "malignant"})

@@ -1,11 +1,10 @@
-"""What the network should answer: Gaussian bumps at object centres, a mask of where the answer is known, the loss."""
+"""What the network should answer: Gaussian bumps at object centres, and a mask of where the answer is known."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 
@@ -36,16 +35,3 @@ def add_bump(target: NDArray[np.float32], x_px: float, y_px: float, stride: int,
     bump = np.exp(-(dy[:, None] ** 2 + dx[None, :] ** 2) / (2 * sigma_px**2)).astype(np.float32)
     area = target[top:bottom, left:right]
     np.maximum(area, bump, out=area)
-
-
-def penalty_focal_loss(logits: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Focal loss whose negatives weigh less the nearer they lie to a centre, per object.
-
-    All of shape (B, labels, h, w). Source: Zhou et al., Objects as Points, 2019, equation 1 (alpha 2, beta 4).
-    """
-    probability = torch.sigmoid(logits).clamp(1e-5, 1 - 1e-5)
-    centre = (target >= 1.0).float()
-    hit = centre * (1 - probability) ** 2 * torch.log(probability)
-    miss = (1 - centre) * (1 - target) ** 4 * probability**2 * torch.log(1 - probability)
-    objects = (centre * mask).sum().clamp(min=1.0)
-    return -((hit + miss) * mask).sum() / objects
