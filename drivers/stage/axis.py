@@ -116,14 +116,15 @@ def wait_idle(axis: AxisDriver, deadline_s: float, clock: Callable[[], float], p
 
 def come_to_rest(
     axis: AxisDriver, deadline_s: float, clock: Callable[[], float], pause: Callable[[float], None]
-) -> None:
-    """After a stop: wait until the axis stands, and settle what is known about it.
+) -> bool:
+    """After a stop: wait until the axis stands, and settle what is known about it. False: it does not come to rest.
 
     An axis that was moving still knows where it is unless it reports a fault; one that was homing does not.
     """
     while (status := axis.status()).busy:
         if clock() > deadline_s:
-            raise axis.error(Fault("", "does not come to rest after a stop", needs_home=True))
+            axis.trust = Trust.FAULT
+            return False
         pause(0.002)
     if axis.trust is Trust.HOMING:
         axis.trust = Trust.UNKNOWN
@@ -131,3 +132,4 @@ def come_to_rest(
         axis.trust = Trust.FAULT if status.fault and status.fault.needs_home else Trust.HOMED
     if axis.trust is Trust.HOMED:
         axis.clear_flags()
+    return True

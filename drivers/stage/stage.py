@@ -21,7 +21,9 @@ from drivers.stage.runner import MoveRunner, stopped
 from drivers.stage.session import Session, SessionCounts, TraceEntry
 from drivers.stage.settings import AXES, AxisName, StageSettings
 
-_REST_S = 5.0
+_REST_S = 2.0
+_SPARE_S = 5.0
+_Z_FIRST: tuple[AxisName, ...] = ("z", "x", "y")
 
 
 class Stage:
@@ -158,38 +160,28 @@ class Stage:
         Raises:
             LinkLost: the stop could not be delivered. AxisFault: an axis does not come to rest.
         """
-        self._stop_asked.set()
-        try:
-            with self._guard():
-                self._session.urgent([Intent(Verb.STOP, Address(device)) for device in self.settings.devices()])
-        finally:
-            with self._motion:
-                self._stop_asked.clear()
-                self._open, self._standing = None, None
+        self._send_stop()
         with self._motion, self._guard():
-            for axis in self._axes.values():
-                come_to_rest(axis, self._clock() + _REST_S, self._clock, self._pause)
+            restless = [name for name in _Z_FIRST if not self._rest(name)]
+        if restless:
+            fault = Fault("", "does not come to rest after a stop", needs_home=True)
+            raise self._axes[restless[0]].error(fault)
 
     def retract(self) -> bool:
         """Stop everything and take Z away from the slide; whether Z is now proven to be at or below `retract_z_um`.
 
-        False means that Z does not know where it is: home the stage.
+        False means that Z cannot be trusted and was left standing: home the stage. Z goes first; what X and Y then do
+        is told by `trust`.
 
         Raises:
             LinkLost: the controller cannot be reached. AxisFault: Z failed on the way.
         """
-        self.stop()
-        z = self._axes["z"]
+        self._send_stop()
         with self._motion, self._guard():
-            if z.trust is not Trust.HOMED:
-                return False
-            self._standing = None
-            z_um = z.status().um
-            if z_um > self.settings.retract_z_um:
-                z.start_move(self.settings.retract_z_um)
-                z_um = wait_idle(z, self._clock() + self._longest_s("z"), self._clock, self._pause)
-                z.trust = Trust.HOMED
-            return z_um <= self.settings.retract_z_um + self.settings.arrival_um
+            retracted = self._rest("z") and self._lower_z()
+            for name in _Z_FIRST[1:]:
+                self._rest(name)
+        return retracted
 
     def close(self) -> None:
         """Let the port go. Axes stay where they are; safe to call twice."""
@@ -200,6 +192,31 @@ class Stage:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _send_stop(self) -> None:
+        """Tell all devices to brake; whoever waits for a move gives up, and no move is open any more."""
+        self._stop_asked.set()
+        try:
+            with self._guard():
+                self._session.urgent([Intent(Verb.STOP, Address(device)) for device in self.settings.devices()])
+        finally:
+            with self._motion:
+                self._stop_asked.clear()
+                self._open, self._standing = None, None
+
+    def _rest(self, name: AxisName) -> bool:
+        return come_to_rest(self._axes[name], self._clock() + _REST_S, self._clock, self._pause)
+
+    def _lower_z(self) -> bool:
+        z = self._axes["z"]
+        if z.trust is not Trust.HOMED:
+            return False
+        z_um = z.status().um
+        if z_um > self.settings.retract_z_um:
+            z.start_move(self.settings.retract_z_um)
+            z_um = wait_idle(z, self._clock() + self._longest_s("z"), self._clock, self._pause)
+            z.trust = Trust.HOMED
+        return z_um <= self.settings.retract_z_um + self.settings.arrival_um
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
@@ -298,7 +315,7 @@ class Stage:
     def _longest_s(self, name: AxisName) -> float:
         """A generous time for the whole travel, homing included."""
         axis = self._axes[name].settings
-        return 3 * self.profiles[name].duration_s(axis.max_um - axis.min_um) + _REST_S
+        return 3 * self.profiles[name].duration_s(axis.max_um - axis.min_um) + _SPARE_S
 
     def _pause(self, seconds: float) -> None:
         if self._stop_asked.wait(max(0.0, seconds)):

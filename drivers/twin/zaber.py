@@ -147,10 +147,12 @@ class ZaberChain:
 
     def __init__(self, settings: ZaberSettings, mechanics: Mechanics, clock: Callable[[], float]) -> None:
         self.axes: dict[Axis, ZaberAxis] = {}
+        self._clock = clock
+        self._now_s = clock()
         self._lock = threading.Lock()
         self._devices = []
         for number, device in enumerate(settings.devices, start=1):
-            axes = [ZaberAxis(name, mechanics, clock) for name in device.axes]
+            axes = [ZaberAxis(name, mechanics, lambda: self._now_s) for name in device.axes]
             self.axes.update({axis.name: axis for axis in axes})
             self._devices.append(_Device(number, device, axes))
 
@@ -162,6 +164,7 @@ class ZaberChain:
     def suffer(self, axis: Axis, event: AxisEvent, distance_um: float = 0.0) -> None:
         """Let something happen to an axis; may be called from any thread."""
         with self._lock:
+            self._update()
             self.axes[axis].suffer(event, distance_um)
 
     def _hear(self, line: bytes) -> list[bytes]:
@@ -191,6 +194,8 @@ class ZaberChain:
             return min(axis.next_event_s() for axis in self.axes.values())
 
     def _update(self) -> list[bytes]:
+        """Move on to the present: all that one reply says holds for one instant."""
+        self._now_s = self._clock()
         alerts = []
         for device in self._devices:
             for number, axis in enumerate(device.axes, start=1):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -39,7 +38,7 @@ def opened(settings: StageSettings) -> Iterator[Callable[..., Stage]]:
     """Open a stage with changed settings; closed after the test."""
     stages: list[Stage] = []
 
-    def make(**changes: Any) -> Stage:
+    def make(**changes: object) -> Stage:
         stages.append(open_stage(StageSettings.model_validate({**settings.model_dump(), **changes})))
         return stages[-1]
 

@@ -43,7 +43,8 @@ def sent(session: Session, words: bytes) -> int:
 
 
 @pytest.mark.parametrize(
-    "fault", [LineFault.DROP_COMMAND, LineFault.DROP_REPLY, LineFault.DELAY_REPLY, LineFault.BAD_CHECKSUM, LineFault.FLIP_BIT]
+    "fault",
+    [LineFault.DROP_COMMAND, LineFault.DROP_REPLY, LineFault.DELAY_REPLY, LineFault.BAD_CHECKSUM, LineFault.FLIP_BIT],
 )
 def test_a_lost_answer_to_a_read_is_asked_for_again(
     twin: StageTwin, make: Callable[[float], Session], fault: LineFault
@@ -116,10 +117,8 @@ def test_another_device_at_the_address_ends_the_session(twin: StageTwin, make: C
         session.request(STATUS)
 
 
-def test_stop_overtakes_a_request_that_waits_for_its_answer(
-    twin: StageTwin, make: Callable[[float], Session]
-) -> None:
-    session = make(5.0)
+def test_stop_overtakes_a_request_that_waits_for_its_answer(twin: StageTwin, make: Callable[[float], Session]) -> None:
+    session = make(2.0)
     twin.port.plan(LineFault.DROP_REPLY, match=b"get pos")
     slow = threading.Thread(target=lambda: session.request(STATUS))
     slow.start()
@@ -131,7 +130,7 @@ def test_stop_overtakes_a_request_that_waits_for_its_answer(
     took_s = time.monotonic() - began
     assert [reply.accepted for reply in replies] == [True, True]
     assert slow.is_alive(), "the slow request must still be waiting"
-    assert took_s < 2.0
+    assert took_s < 1.5
     slow.join(20)
 
 

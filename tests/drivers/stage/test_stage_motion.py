@@ -68,9 +68,7 @@ def test_a_long_way_goes_under_the_safe_height() -> None:
     assert plan_legs(at(z_um=500), {"x": 50_000, "z": 3_005}, SETTINGS) == [{"x": (50_000,)}, {"z": (3_005,)}]
 
 
-@given(
-    x=st.floats(0, 80_000), y=st.floats(0, 30_000), z=st.floats(500, 6_000), start_z=st.floats(500, 6_000)
-)
+@given(x=st.floats(0, 80_000), y=st.floats(0, 30_000), z=st.floats(500, 6_000), start_z=st.floats(500, 6_000))
 def test_xy_never_goes_far_with_z_high(x: float, y: float, z: float, start_z: float) -> None:
     now = at(z_um=start_z)
     for leg in plan_legs(now, {"x": x, "y": y, "z": z}, SETTINGS):

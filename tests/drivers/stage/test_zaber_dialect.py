@@ -57,7 +57,14 @@ def test_golden_replies() -> None:
 
 @pytest.mark.parametrize(
     "frame",
-    [b"@01 1 05 OK BUSY WR 0:00", b"@1 1 05 OK BUSY WR 0", b"#01 0 help", b"@01 1 05 OK", b"\xff@", b"@01 0 9 OK IDLE -- 0"],
+    [
+        b"@01 1 05 OK BUSY WR 0:00",
+        b"@1 1 05 OK BUSY WR 0",
+        b"#01 0 help",
+        b"@01 1 05 OK",
+        b"\xff@",
+        b"@01 0 9 OK IDLE -- 0",
+    ],
 )
 def test_what_cannot_be_trusted_is_garbage(frame: bytes) -> None:
     assert isinstance(DIALECT.decode(frame), Garbage)
@@ -73,7 +80,7 @@ def test_what_cannot_be_trusted_is_garbage(frame: bytes) -> None:
     data=st.from_regex(r"[A-Za-z0-9.-]{1,8}( [A-Za-z0-9.-]{1,8}){0,3}", fullmatch=True),
 )
 def test_replies_round_trip(
-    device: int, axis: int, tag: int | None, accepted: bool, busy: bool, flag: str, data: str
+    *, device: int, axis: int, tag: int | None, accepted: bool, busy: bool, flag: str, data: str
 ) -> None:
     words = [f"{device:02d}", str(axis)]
     words += [] if tag is None else [f"{tag:02d}"]
