@@ -59,6 +59,7 @@ class Conversation:
         presence: Presence,
         traffic: Traffic,
         manners: Manners,
+        *,
         suspects: Suspects,
     ) -> None:
         """Begin after `Link.open`. suspects: what earlier connections were lost over."""

@@ -161,7 +161,7 @@ class Sender:
         link = Link(self._options(outbox.last_seq()), self._waker)
         try:
             link.open()
-            talk = Conversation(link, outbox, self._presence, self._traffic, self._manners, self._suspects)
+            talk = Conversation(link, outbox, self._presence, self._traffic, self._manners, suspects=self._suspects)
             self._talk(link, talk)
         finally:
             link.drop()
