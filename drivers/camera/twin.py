@@ -10,7 +10,7 @@ from typing import Any
 
 from drivers.camera.frame import CameraInfo, CameraSettings, Frame, FrameStatus, PixelFormat
 from drivers.errors import CameraLost, FrameTimeout
-from drivers.twin.camera_link import MAX_LINE_BYTES, FrameReply, FrameRing, Hello, decode, encode
+from drivers.twin.camera_link import MAX_LINE_BYTES, FrameReply, FrameRing, Hello, decode, encode, reachable
 
 _ANSWER_S = 5.0
 _REMEDY = "Check that the twin is running, then scan again."
@@ -35,7 +35,8 @@ class TwinCamera:
         self.frames_lost = 0
         try:
             self._socket.settimeout(_ANSWER_S)
-            self._socket.connect(self._address)
+            with reachable(Path(self._address)) as name:
+                self._socket.connect(name)
             self._hello, self._ring = self._greet()
         except (OSError, ValueError, TypeError) as error:
             self._socket.close()
@@ -115,10 +116,14 @@ class TwinCamera:
         """The frame of the last trigger; a copy of the pixels.
 
         An answer to an earlier trigger that arrives late is dropped. Raises FrameTimeout when the last trigger brought
-        nothing within `timeout_s`, CameraLost when the twin is gone.
+        nothing within `timeout_s`, not counting what the twin needs to render; CameraLost when the twin is gone.
         """
         deadline = time.monotonic() + timeout_s
         while (answer := self._answer(deadline)) is not None:
+            if answer["op"] == "error":
+                raise self._lost(f"the server reports: {answer['message']}.")
+            if answer["op"] == "rendering" and answer["seq"] == self._seq:
+                deadline = time.monotonic() + timeout_s
             if answer["op"] != "frame":
                 continue
             reply = FrameReply(**answer)

@@ -8,9 +8,12 @@ is answered by one line, in order:
         "complete": true, "start_ns": .., "exposure_ms": .., "gain_db": .., "render_ms": ..}
     anything else  ->  {"op": "error", "message": ".."}
 
-A lost frame is answered by nothing. The shared memory is a ring of slots, each a header of two generation counters and
-the pixels. A writer sets the first counter, writes the pixels, then sets the second: a reader that finds both equal to
-the generation it was told, before and after copying, has a whole frame.
+While a frame takes longer to render than to expose, lines `{"op": "rendering", "seq": ..}` may come before its answer:
+a simulation's cost, not a camera that stays silent. A lost frame is answered by nothing.
+
+The shared memory is a ring of slots, each a header of two generation counters and the pixels. A writer sets the first
+counter, writes the pixels, then sets the second. A reader copies the pixels and has a whole frame when the second counter
+was the generation it was told before copying, and the first one still is after.
 """
 
 from __future__ import annotations
@@ -18,8 +21,10 @@ from __future__ import annotations
 import json
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,6 +83,16 @@ def decode(line: bytes) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise ValueError(f"not a message: {line[:80]!r}")
     return message
+
+
+@contextmanager
+def reachable(path: Path) -> Iterator[str]:
+    """A name for the socket `path` that is short enough for its address (108 bytes), however deep it lies."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
 
 
 class FrameRing:

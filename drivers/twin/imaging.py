@@ -34,6 +34,10 @@ MARGIN_PX = 32
 """Pixels that a scene should reach beyond the frame on each side, for stage errors and for blur."""
 
 
+class StoreTooSmall(ValueError):
+    """The spectra of a scene do not fit into the memory given for them."""
+
+
 @dataclass(frozen=True)
 class Window:
     """The scene that a frame needs: its first pixel and its size, a margin around the frame included."""
@@ -45,10 +49,10 @@ class Window:
 
     @classmethod
     def around(
-        cls, x_um: float, y_um: float, width_px: int, height_px: int, um_per_px: float, margin_px: int = MARGIN_PX
+        cls, x_um: float, y_um: float, size_px: tuple[int, int], um_per_px: float, *, margin_px: int = MARGIN_PX
     ) -> Window:
-        """For a frame of so many pixels centred at a stage position; sizes that are quick to transform."""
-        wide, high = (fast_length(side + 2 * margin_px) for side in (width_px, height_px))
+        """For a frame of `size_px` (width, height) centred at a stage position; sizes that are quick to transform."""
+        wide, high = (fast_length(side + 2 * margin_px) for side in size_px)
         return cls(x_um - (wide - 1) / 2 * um_per_px, y_um - (high - 1) / 2 * um_per_px, wide, high)
 
 
@@ -105,14 +109,14 @@ def prepare(scene: Scene, optics: Optics, store: NDArray[np.complex64] | None = 
     """Transform a scene once, for any number of exposures.
 
     store: complex64 memory to put the spectra into; its own is allocated when None.
-    Raises ValueError when `store` is too small or the scene's rows or columns are not a multiple of 4.
+    Raises StoreTooSmall, and ValueError when the scene's rows or columns are not a multiple of 4.
     """
     parts = split(scene, optics)
     needed = sum(part.block.size for part in parts)
     if store is None:
         store = np.empty(needed, np.complex64)
     elif len(store) < needed:
-        raise ValueError(f"a scene of {needed} spectrum values does not fit into a store of {len(store)}")
+        raise StoreTooSmall(f"a scene of {needed} spectrum values does not fit into a store of {len(store)}")
     painter = Painter(scene, optics)
     offset = 0
     blocks = []
@@ -202,6 +206,7 @@ def render_rgb(
     slide: Slide,
     x_um: float,
     y_um: float,
+    *,
     width_px: int,
     height_px: int,
     um_per_px: float,
@@ -215,7 +220,7 @@ def render_rgb(
     somewhere in the field, so that it is dimmed by a random part of the vignetting and is not curved.
     """
     optics = replace(Optics.of(OpticsSettings(na=na, um_per_px=um_per_px)), curvature_um=0.0)
-    window = Window.around(x_um, y_um, width_px, height_px, um_per_px)
+    window = Window.around(x_um, y_um, (width_px, height_px), um_per_px)
     pitch_um = depth_of_field_um(na, um_per_px) / 3
     scene = slide.scene(
         window.x0_um, window.y0_um, window.width_px, window.height_px, um_per_px, layer_pitch_um=pitch_um

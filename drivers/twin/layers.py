@@ -71,7 +71,8 @@ class Part:
 
 def absorbance_per_od(scene: Scene) -> Picture:
     """(1 - 10^-OD) / OD of the scene's total optical density, (rows, cols, 3); ln 10 where it is clear."""
-    total = np.maximum(scene.total_od(), np.float32(1e-5))
+    total = scene.total_od()
+    total[np.abs(total) < 1e-5] = 1e-5
     return np.asarray(-np.expm1(total * np.float32(-_LN10)) / total, dtype=np.float32)
 
 
@@ -106,7 +107,7 @@ class Painter:
         self._shares: dict[tuple[float, int], Picture] = {}
 
     def paint(self, part: Part, colour: int) -> Picture:
-        """Absorbance of one colour on every level of a part, float32 (levels, rows, cols); valid until the next call."""
+        """Absorbance of one colour on a part's levels, float32 (levels, rows, cols); valid until the next call."""
         block = part.block
         shape = (len(block.heights_um), block.rows, block.cols)
         if self._canvas.shape != shape:

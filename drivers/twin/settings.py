@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from drivers.errors import DeviceError
 from drivers.twin.mechanics_settings import MechanicsSettings
+from drivers.twin.pty_port import LineSettings
 from drivers.twin.slide.settings import SlideSettings
+from drivers.twin.zaber import ZaberSettings
 
 _OBJECTIVES = {450: (0.50, 0.293), 900: (0.75, 0.1465)}
 _SURFACE_ERRORS = ("tilt_sigma_mrad", "bow_sagitta_um", "waviness_rms_um")
@@ -111,7 +113,7 @@ class BuilderSettings(BaseModel):
 
 
 class TwinSettings(BaseModel):
-    """One twin: the slide, the stage, the optics, the camera, and what goes wrong.
+    """One twin: the slide, the stage and its line, the optics, the camera, and what goes wrong.
 
     seed: of everything that is drawn; the same settings give the same twin. reference_z_um: stage height at which a
     slide without any unevenness would be in focus.
@@ -123,6 +125,8 @@ class TwinSettings(BaseModel):
     reference_z_um: float = Field(default=3000.0, ge=500.0, le=5500.0)
     slide: SlideSettings = SlideSettings()
     mechanics: MechanicsSettings = MechanicsSettings()
+    controller: ZaberSettings = ZaberSettings()
+    line: LineSettings = LineSettings()
     optics: OpticsSettings = OpticsSettings()
     camera: CameraModel = CameraModel()
     faults: FaultSettings = FaultSettings()

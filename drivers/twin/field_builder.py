@@ -1,0 +1,224 @@
+"""Prepares fields in a process of its own, ahead of the exposures that need them.
+
+The process paints and transforms scenes into slots of shared memory; exposures read them there. So building a field
+neither holds up an exposure nor the controller's answers, and the memory that fields take is bounded.
+"""
+
+from __future__ import annotations
+
+import mmap
+import multiprocessing
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.errors import DeviceError
+from drivers.twin.focus_truth import FocusTruth, focus_truth
+from drivers.twin.imaging import MARGIN_PX, Prepared, StoreTooSmall, Window, prepare
+from drivers.twin.optics import Optics
+from drivers.twin.settings import TwinSettings
+from drivers.twin.slide import Slide, make_slide
+
+Place = tuple[float, float]
+
+_SLOTS = 5
+_MARGIN_UM = 8.0
+_COARSER = (1.0, 1.5, 2.5, 4.0, 8.0)
+_END_S = 5.0
+_PATIENCE_S = 0.3
+
+
+class BuilderStopped(DeviceError):
+    """The process that prepares fields ended."""
+
+
+@dataclass(frozen=True)
+class BuiltField:
+    """A field ready for exposures. surface_um: height of the specimen at its centre over the reference plane."""
+
+    prepared: Prepared
+    truth: FocusTruth
+    surface_um: float
+
+
+def build_field(
+    slide: Slide, settings: TwinSettings, place: Place, store: NDArray[np.complex64] | None = None
+) -> BuiltField:
+    """Prepare the field centred at a stage position.
+
+    When it does not fit into `store`, its layers are drawn further apart until it does. Raises StoreTooSmall when even
+    that is not enough.
+    """
+    optics, camera = Optics.of(settings.optics), settings.camera
+    margin_px = max(MARGIN_PX, round(_MARGIN_UM / optics.um_per_px))
+    window = Window.around(*place, (camera.width_px, camera.height_px), optics.um_per_px, margin_px=margin_px)
+    for coarser in _COARSER:
+        scene = slide.scene(
+            window.x0_um,
+            window.y0_um,
+            window.width_px,
+            window.height_px,
+            optics.um_per_px,
+            layer_pitch_um=coarser * optics.depth_of_field_um / 3,
+        )
+        try:
+            prepared = prepare(scene, optics, store)
+        except StoreTooSmall:
+            if coarser == _COARSER[-1]:
+                raise
+            continue
+        break
+    return BuiltField(prepared, focus_truth(prepared), slide.surface_um(*prepared.centre_um))
+
+
+def _work(link: Connection, far_end: Connection, slots: Sequence[mmap.mmap], settings: TwinSettings) -> None:
+    """The process: build what is asked for until the other side is gone."""
+    far_end.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    cv2.setNumThreads(1)
+    slide = make_slide(settings.slide, settings.seed)
+    while True:
+        try:
+            index, place = link.recv()
+        except EOFError:
+            return
+        store = np.frombuffer(slots[index], np.complex64)
+        field = build_field(slide, settings, place, store)
+        empty = np.empty(0, np.complex64)
+        values = len(field.prepared.store)
+        try:
+            link.send((index, values, replace(field, prepared=replace(field.prepared, store=empty))))
+        except BrokenPipeError:
+            return
+
+
+@dataclass
+class _Slot:
+    memory: mmap.mmap
+    field: BuiltField | None = None
+    last_use: int = 0
+
+
+class FieldBuilder:
+    """Fields by place: those that are ready, the one being built, and those wished for. Thread-safe."""
+
+    def __init__(self, settings: TwinSettings) -> None:
+        """Start the process; do this before any thread is started."""
+        self._width_px, self._height_px = settings.camera.width_px, settings.camera.height_px
+        slot_bytes = settings.builder.memory_mb * (1 << 20) // _SLOTS // mmap.PAGESIZE * mmap.PAGESIZE
+        self._slots = [_Slot(mmap.mmap(-1, slot_bytes)) for _ in range(_SLOTS)]
+        context = multiprocessing.get_context("fork")
+        self._link, far_end = context.Pipe()
+        self._process = context.Process(
+            target=_work,
+            args=(far_end, self._link, [slot.memory for slot in self._slots], settings),
+            name="twin-fields",
+            daemon=True,
+        )
+        self._process.start()
+        far_end.close()
+        self._changed = threading.Condition()
+        self._building: tuple[_Slot, Place] | None = None
+        self._urgent: Place | None = None
+        self._wishes: list[Place] = []
+        self._held: BuiltField | None = None
+        self._uses = 0
+        self._stopped = False
+        self._thread = threading.Thread(target=self._collect, name="twin-fields", daemon=True)
+        self._thread.start()
+
+    def field(self, x_um: float, y_um: float, waiting: Callable[[], None] = lambda: None) -> BuiltField:
+        """The field that covers a frame at this place; waits until it is built, calling `waiting` now and then.
+
+        It stays valid until the next call. Raises BuilderStopped.
+        """
+        with self._changed:
+            self._held = None
+            while (slot := self._ready(x_um, y_um)) is None or slot.field is None:
+                if self._stopped:
+                    raise BuilderStopped("The twin cannot prepare fields any more.", remedy="Start the twin again.")
+                self._urgent = (x_um, y_um)
+                self._start_next()
+                self._changed.wait(_PATIENCE_S)
+                waiting()
+            self._urgent = None
+            self._uses += 1
+            slot.last_use = self._uses
+            self._held = slot.field
+            return slot.field
+
+    def wish(self, places: Sequence[Place]) -> None:
+        """Prepare these places next, in this order, while nothing is waited for; replaces earlier wishes."""
+        with self._changed:
+            self._wishes = list(places[: _SLOTS - 2])
+            self._start_next()
+
+    def _covers(self, field: BuiltField, place: Place) -> bool:
+        return field.prepared.covers(*place, self._width_px, self._height_px)
+
+    def _ready(self, x_um: float, y_um: float) -> _Slot | None:
+        for slot in self._slots:
+            if slot.field is not None and self._covers(slot.field, (x_um, y_um)):
+                return slot
+        return None
+
+    def _start_next(self) -> None:
+        """Hand the process its next place, if it is free and one is wanted. Call with the lock held."""
+        if self._building is not None or self._stopped:
+            return
+        wanted = [self._urgent] if self._urgent is not None else []
+        for place in [*wanted, *self._wishes]:
+            if self._ready(*place) is None:
+                slot = self._least_useful()
+                slot.field = None
+                self._building = (slot, place)
+                try:
+                    self._link.send((self._slots.index(slot), place))
+                except OSError:
+                    self._stopped = True
+                return
+
+    def _least_useful(self) -> _Slot:
+        """An empty slot, or the one used longest ago that nobody holds or wishes for."""
+
+        def worth(slot: _Slot) -> tuple[int, int]:
+            if slot.field is None:
+                return (0, 0)
+            wished = any(self._covers(slot.field, place) for place in self._wishes)
+            return (2 if wished else 1, slot.last_use)
+
+        return min((slot for slot in self._slots if slot.field is None or slot.field is not self._held), key=worth)
+
+    def _collect(self) -> None:
+        """Take in what the process has built."""
+        while True:
+            try:
+                index, values, field = self._link.recv()
+            except (EOFError, OSError):
+                break
+            with self._changed:
+                slot = self._slots[index]
+                store = np.frombuffer(slot.memory, np.complex64, count=values)
+                slot.field = replace(field, prepared=replace(field.prepared, store=store))
+                self._uses += 1
+                slot.last_use = self._uses
+                self._building = None
+                self._start_next()
+                self._changed.notify_all()
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End the process; safe to call twice."""
+        self._process.terminate()
+        self._process.join(_END_S)
+        self._thread.join(_END_S)
+        self._link.close()
