@@ -172,6 +172,7 @@ class TisScoring(StrictModel):
     background_floor: Positive
     top_k: int = Field(ge=1, le=100)
     top_weight: float = Field(ge=0, le=10)
+    centre: float = Field(ge=-20, le=20)
     half_scale: Positive
 
 

@@ -18,11 +18,12 @@ from appliance.verdict import poisson, tables
 from appliance.verdict.adequacy import Assessment
 from appliance.verdict.evidence import excess, squash
 from appliance.verdict.model import UNSATISFACTORY, Verdict
-from appliance.verdict.wording import closing, number, plural, title
+from appliance.verdict.wording import chance, closing, number, plural, title
 from engines.scorer import OperatingPoint
 
 # Half an object: keeps the score finite where no false finding is expected at all.
 _SCORE_FLOOR = 0.5
+_SCORE_CENTRE = 0.0
 _SCORE_HALF_SCALE = 3.0
 
 
@@ -99,15 +100,17 @@ def grade_afb(
             "for full sensitivity."
         )
         flags.append("area_below_recommendation")
+    meaning = graded.title
     if density.n > 0 and not density.positive:
         flags.append("within_expected_false_findings")
+        meaning = "no more objects found than false findings explain"
     return replace(
         draft,
         category=graded.name,
-        title=title(graded.name, graded.title),
+        title=title(graded.name, meaning),
         reasons=(*reasons, *assessed.too_little, *_model_reasons(density), *assessed.remarks, closing(assay)),
         provisional=provisional,
-        score=squash(excess(density.n, density.expected_false + _SCORE_FLOOR), _SCORE_HALF_SCALE),
+        score=squash(excess(density.n, density.expected_false + _SCORE_FLOOR), _SCORE_CENTRE, _SCORE_HALF_SCALE),
         also={other.name: _grade_in(other, density).name for other in grading.tables[1:]},
         flags=tuple(flags),
     )
@@ -173,9 +176,9 @@ def _main_reason(graded: tables.Grade, density: _Density) -> str:
     read = f"{number(density.hpf)} high-power fields ({number(density.area_mm2)} mm²)"
     if not density.positive:
         bound = density.per_100_hpf(poisson.interval(density.n)[1]) / density.sensitivity
-        seen = (
-            "No acid-fast bacilli were found" if density.n == 0 else "No more than expected false findings were found"
-        )
+        seen = "No acid-fast bacilli were found"
+        if density.n > 0:
+            seen = f"{plural(density.n, 'object')} called acid-fast, no more than false findings explain,"
         return f"{seen} in {read}; with 95 % confidence there are fewer than {number(bound)} in 100 fields."
     figure = number(density.corrected(density.n))
     return f"{_objects(density.n)} found in {read}: {figure} in 100 high-power fields, which is {graded.name}."
@@ -186,8 +189,8 @@ def _model_reasons(density: _Density) -> list[str]:
     if density.n > 0:
         reasons.append(
             f"As counted: {number(density.per_100_hpf(density.n))} in 100 fields. Expected false findings on this "
-            f"area: {number(density.expected_false)}; they alone would give {density.n} or more with probability "
-            f"{number(density.probability)}. Sensitivity of the engine: {number(density.sensitivity)}."
+            f"area: {number(density.expected_false)}; the chance that they alone give {density.n} or more is "
+            f"{chance(density.probability)}. Sensitivity of the engine: {number(density.sensitivity)}."
         )
     reasons.append(f"One high-power field is taken as {density.hpf_mm2:.4f} mm².")
     return reasons

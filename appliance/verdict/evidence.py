@@ -27,9 +27,9 @@ def excess(n: float, expected: float, rate_cv: float = 0.0) -> float:
     return math.copysign(math.sqrt(max(0.0, 2.0 * (first - second))), n - expected)
 
 
-def squash(x: float, half_scale: float) -> float:
-    """Strictly increasing map of the real line onto (0, 1): 0.5 at 0, 0.75 at `half_scale`, 0.25 at its negative.
+def squash(x: float, centre: float, half_scale: float) -> float:
+    """Strictly increasing map of the real line onto (0, 1): 0.5 at `centre`, 0.75 one `half_scale` above, 0.25 below.
 
     An algebraic curve, because a logistic one would round all strong slides to the same 1.0.
     """
-    return 0.5 + 0.5 * x / (half_scale + abs(x))
+    return 0.5 + 0.5 * (x - centre) / (half_scale + abs(x - centre))

@@ -5,7 +5,7 @@ Slide score, a pure function of the findings' probabilities, the number of nucle
     B = L (C - n) + b0                     expected false findings; L per cell, b0 the background floor
     z = signed root of the deviance of n from B, false rates varying between slides (`evidence.excess`)
     t = mean over the k best findings of (logit p - logit threshold), missing ones counting 0
-    score = squash(z + w t)                in (0, 1): 0.5 as false findings alone would give, 0.75 at `half_scale`
+    score = squash(z + w t)                in (0, 1): 0.5 at the assay's `centre`, 0.75 one `half_scale` above
 
 It rises with every further finding and with every probability, and falls with the number of cells that carried no
 finding: it ranks slides by the evidence for a share of malignant cells. It is no probability of malignancy; what it
@@ -24,7 +24,7 @@ from appliance.verdict import poisson
 from appliance.verdict.adequacy import Assessment
 from appliance.verdict.evidence import excess, squash
 from appliance.verdict.model import UNSATISFACTORY, CountEstimate, Verdict
-from appliance.verdict.wording import closing, number, percent, plural, title
+from appliance.verdict.wording import chance, closing, number, percent, plural, title
 from engines.scorer import OperatingPoint
 
 NUCLEATED = "nucleated"
@@ -55,7 +55,7 @@ def slide_score(
     z = excess(n, background, scoring.false_rate_cv)
     best = sorted((p for p in probabilities if p >= point.threshold), reverse=True)[: scoring.top_k]
     t = sum(_logit(p) - _logit(point.threshold) for p in best) / scoring.top_k
-    return squash(z + scoring.top_weight * t, scoring.half_scale)
+    return squash(z + scoring.top_weight * t, scoring.centre, scoring.half_scale)
 
 
 def grade_serous(
@@ -229,12 +229,12 @@ def _main_reasons(category: str, evidence: _Evidence, poor: Sequence[str], point
 
 def _counted(evidence: _Evidence) -> str:
     share = f" ({percent(evidence.n / evidence.cells)})" if evidence.cells else ""
-    chance = ""
+    odds = ""
     if evidence.n > 0:
-        chance = f", which would give {evidence.n} or more with probability {number(evidence.probability)}"
+        odds = f"; the chance that they alone give {evidence.n} or more is {chance(evidence.probability)}"
     return (
         f"{plural(evidence.n, 'cell')} called malignant among {plural(evidence.cells, 'nucleated cell')}{share}; "
-        f"{number(evidence.expected_false)} false calls are expected{chance}."
+        f"{number(evidence.expected_false)} false calls are expected{odds}."
     )
 
 

@@ -16,15 +16,20 @@ def closing(assay: Assay) -> str:
 
 
 def number(value: float) -> str:
-    """Three significant digits, never in powers of ten for everyday sizes."""
-    if value == 0 or 0.001 <= abs(value) < 1e6:
-        return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"
-    return f"{value:.2e}"
+    """Three significant digits, never fewer than the whole number has, and no powers of ten."""
+    if abs(value) >= 999.5:
+        return f"{value:.0f}"
+    return f"{value:.3g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.7f}".rstrip("0").rstrip(".")
 
 
 def percent(share: float) -> str:
     """A share as a percentage with a sensible number of digits."""
     return f"{number(100.0 * share)} %"
+
+
+def chance(probability: float) -> str:
+    """A probability as people read it."""
+    return "less than one in a million" if probability < 1e-6 else number(probability)
 
 
 def plural(n: int, one: str, many: str | None = None) -> str:

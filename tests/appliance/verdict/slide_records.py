@@ -87,5 +87,5 @@ def afb_point(*, sensitivity: float = 1.0, false_per_mm2: float = 0.0) -> Operat
 
 
 def serous_point(*, sensitivity: float = 0.8, false_per_cell: float = 1e-3) -> OperatingPoint:
-    cutoffs = {"t1": 0.70, "t2": 0.80, "t3": 0.90}
+    cutoffs = {"t1": 0.30, "t2": 0.60, "t3": 0.90}
     return OperatingPoint("serous-test-1", 0.5, sensitivity, 0.0, false_per_cell, cutoffs, "drawn for tests")

@@ -78,9 +78,12 @@ def test_counts_and_share() -> None:
     assert verdict.figures["malignant_share_low"] < verdict.figures["malignant_share"]
 
 
-def test_the_score_is_half_where_false_findings_alone_are_seen() -> None:
-    n = round(1e-3 * 20_000 + SCORING.background_floor)
-    assert slide_score(n, 20_000 + n, [], make.serous_point(), SCORING) == pytest.approx(0.5, abs=0.02)
+def test_the_score_where_false_findings_alone_are_seen() -> None:
+    """No excess at all stands at squash(0), far below every cut-off."""
+    n = round(1e-3 * 20_000)
+    expected = 0.5 - 0.5 * SCORING.centre / (SCORING.half_scale + SCORING.centre)
+    assert slide_score(n, 20_000 + n, [], make.serous_point(), SCORING) == pytest.approx(expected, abs=0.005)
+    assert expected < 0.3
 
 
 @settings(max_examples=200, deadline=None)
@@ -127,6 +130,9 @@ def test_the_score_separates_slides_with_one_percent_malignant_cells() -> None:
     benign, malignant = [drawn(0.0) for _ in range(200)], [drawn(0.01) for _ in range(200)]
     auroc = float((np.array(malignant)[:, None] > np.array(benign)[None]).mean())
     assert auroc > 0.99
+    cutoffs = make.serous_point().cutoffs
+    assert np.mean([s < cutoffs["t1"] for s in benign]) > 0.95
+    assert np.mean([s >= cutoffs["t1"] for s in malignant]) > 0.98
 
 
 def test_poor_slide_without_a_finding_is_non_diagnostic() -> None:
