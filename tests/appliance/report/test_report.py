@@ -13,6 +13,7 @@ import pytest
 from appliance.records import Outcome
 from appliance.report import FindingPicture, ReportData, ReportError, render_report
 from appliance.report.text import words
+from appliance.report.wording import headline
 
 from . import samples
 
@@ -88,7 +89,7 @@ def test_page_names_who_what_and_how(serous: ReportData) -> None:
     for word in (run.accession, run.run_id, run.backend, run.engine, run.onnx_sha256[:12], run.settings_sha256[:12]):
         assert word in text
     verdict = serous.verdict
-    for word in (verdict.table, verdict.operating_point, "Malignant", *verdict.reasons):
+    for word in (verdict.table, verdict.operating_point, headline(verdict), *verdict.reasons):
         assert word in text
     count = verdict.counts["malignant"]
     assert f"{count.low:.0f} to {count.high:.0f}" in text
@@ -106,6 +107,7 @@ def test_other_table_and_provisional_grade_are_said() -> None:
 
 
 def test_provisional_is_marked(serous: ReportData) -> None:
+    assert not serous.verdict.provisional
     assert "Provisional" not in Page(render_report(serous)).text
     provisional = replace(serous, verdict=replace(serous.verdict, provisional=True, flags=("provisional", "rescan")))
     text = Page(render_report(provisional)).text
