@@ -1,0 +1,116 @@
+"""From a few samples of a focus curve to its peak, or to the one sample that is missing. Pure arithmetic.
+
+The curve over a thin stained layer is close to a Lorentz curve once the noise floor is off; its width follows the
+depth of field and the depth of the specimen. Height and position are fitted; width and pedestal are only known as
+distributions, and every width that explains the samples takes part. Few samples therefore give a large sigma instead
+of a confident mistake.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_MODEL_ERROR = 0.03
+"""By how much real curves leave the Lorentz shape, as a share of their peak."""
+_WIDTH_SPREAD = 0.35
+_PEDESTALS = np.array([0.0, 0.04, 0.1, 0.2])
+_POSITIONS = 241
+_WIDTHS = 13
+_DIP = 0.12
+"""How deep a valley between two maxima must be, as a share of the lower one, to count as two peaks."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Sharpness `value` (noise floor already off, any unit) at height z_um; sigma: its noise, same unit."""
+
+    z_um: float
+    value: float
+    sigma: float
+
+
+@dataclass(frozen=True)
+class Peak:
+    """Where the curve is highest.
+
+    sigma_um: standard deviation of z_um. confidence: 0 to 1. reason: "bracketed", "edge", "flat" or "two peaks".
+    width_um: full width at half height, posterior mean.
+    """
+
+    z_um: float
+    sigma_um: float
+    confidence: float
+    reason: str
+    width_um: float
+
+
+def missing_sample(samples: Sequence[Sample], step_um: float, low_um: float, high_um: float) -> float | None:
+    """Height of the next exposure that the curve needs, or None when its maximum has lower samples on both sides.
+
+    A maximum at the edge asks for one more beyond it, one step away, never outside low_um to high_um.
+    """
+    ordered = sorted(samples, key=lambda s: s.z_um)
+    best = max(range(len(ordered)), key=lambda i: ordered[i].value)
+    if best == len(ordered) - 1:
+        z_um = ordered[-1].z_um + step_um
+        return z_um if z_um <= high_um else None
+    if best == 0:
+        z_um = ordered[0].z_um - step_um
+        return z_um if z_um >= low_um else None
+    return None
+
+
+def fit_peak(samples: Sequence[Sample], width_um: float) -> Peak:
+    """The peak of a curve of at least three samples; width_um: what its full width at half height usually is."""
+    ordered = sorted(samples, key=lambda s: s.z_um)
+    z = np.array([s.z_um for s in ordered])
+    value = np.array([s.value for s in ordered])
+    noise = np.array([s.sigma for s in ordered])
+    best = int(value.argmax())
+    top = float(value[best])
+    if top <= 0 or top - float(value.min()) < 4 * float(noise[best]) + _MODEL_ERROR * top:
+        return Peak(float(z[best]), math.inf, 0.0, "flat", width_um)
+    position, sigma, width = _posterior(z, value / top, np.hypot(noise / top, _MODEL_ERROR), width_um)
+    edge = best in (0, len(z) - 1)
+    reason = "edge" if edge else "two peaks" if _two_peaks(value, noise) else "bracketed"
+    trust = {"edge": 0.3, "two peaks": 0.5, "bracketed": 1.0}[reason]
+    return Peak(position, sigma, trust * math.exp(-sigma / (0.5 * width_um)), reason, width)
+
+
+def _posterior(z: Floats, value: Floats, noise: Floats, width_um: float) -> tuple[float, float, float]:
+    """Mean and standard deviation of the position, and mean width, over a grid of positions, widths and pedestals."""
+    spacing = float(np.diff(z).max())
+    position = np.linspace(z[0] - spacing, z[-1] + spacing, _POSITIONS)[:, None, None, None]
+    stretch = np.linspace(-2.5, 2.5, _WIDTHS) * _WIDTH_SPREAD
+    half = (0.5 * width_um * np.exp(stretch))[None, :, None, None]
+    pedestal = _PEDESTALS[None, None, :, None]
+    curve = pedestal + (1 - pedestal) / (1 + ((z - position) / half) ** 2)
+    weight = 1 / noise**2
+    height = (curve * value * weight).sum(-1) / (curve**2 * weight).sum(-1)
+    misfit = ((value - height[..., None] * curve) ** 2 * weight).sum(-1)
+    log_posterior = -0.5 * misfit - 0.5 * (stretch[None, :, None] / _WIDTH_SPREAD) ** 2
+    posterior = np.exp(log_posterior - log_posterior.max())
+    posterior /= posterior.sum()
+    along = posterior.sum(axis=(1, 2))
+    places = position[:, 0, 0, 0]
+    mean = float((along * places).sum())
+    sigma = math.sqrt(float((along * (places - mean) ** 2).sum()) + (spacing / 100) ** 2)
+    width = float((posterior.sum(axis=(0, 2)) * 2 * half[0, :, 0, 0]).sum())
+    return mean, sigma, width
+
+
+def _two_peaks(value: Floats, noise: Floats) -> bool:
+    """Whether a valley, deeper than noise and shape allow, lies between two maxima of the samples."""
+    for i in range(1, len(value) - 1):
+        left, right = int(value[:i].argmax()), i + 1 + int(value[i + 1 :].argmax())
+        lower = min(value[left], value[right])
+        if lower - value[i] > _DIP * lower + 3 * math.hypot(noise[i], noise[left], noise[right]):
+            return True
+    return False

@@ -1,0 +1,200 @@
+"""Learn the focus surface at a few places before the scan, coarse to fine, or find that there is no specimen.
+
+One look at each place gives the camera's baseline and says where to begin. The first height is searched over the whole
+allowed range, each next one only as far as the surface so far leaves open.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from appliance.records import Outcome
+from appliance.scan.focus.baseline import Baseline, learn_baseline
+from appliance.scan.focus.content import look
+from appliance.scan.focus.estimate import Sample, fit_peak
+from appliance.scan.focus.field import HIDDEN, FocusDevice, View, focus_field
+from appliance.scan.focus.measure import Measurement, measure
+from appliance.scan.focus.optics import FocusOptics
+from appliance.scan.focus.places import Place, survey_places
+from appliance.scan.focus.surface import FocusSurface, Observation, Prediction
+from appliance.scan.focus.sweep import WIDTH_DOF, SweepRange, coarse_sample, next_height, significant
+from appliance.settings import FocusSection
+
+USUAL_WIDTH_DOF = 2.2
+"""Full width of a focus curve over a monolayer. Measured on the twin's cytospins."""
+STEP_DOF = 3.0
+"""Of the coarse sweep, whose curve is eight depths of field wide."""
+_FIRST_RANGE = 1 / 3
+"""Share of the search range that is swept first."""
+_SWEEP_SIGMA_DOF = 1.2
+"""A height less certain than this is swept for; the bracket of a field finds the others."""
+_SWEEP_SIGMAS = 2.5
+_FEWEST_SWEEPS, _MOST_SWEEPS = 2, 3
+"""Places at which the whole range is searched before a slide is called empty."""
+_FIT_FROM = 3
+
+
+class SurveyDevice(FocusDevice, Protocol):
+    """Stage and camera over the slide."""
+
+    def go_to(self, x_um: float, y_um: float) -> None:
+        """Move in X and Y; the next exposure approaches its height from below."""
+
+
+@dataclass(frozen=True)
+class SurveyPoint:
+    """One place visited: what was found there. z_um: None where nothing could be focused."""
+
+    x_um: float
+    y_um: float
+    z_um: float | None
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True)
+class Survey:
+    """found: whether there is a specimen to scan. reason: why not: "no specimen" or "obscured".
+
+    view: baseline and curve width for the fields to come. exposures: taken in all.
+    """
+
+    found: bool
+    reason: str
+    surface: FocusSurface
+    view: View
+    points: tuple[SurveyPoint, ...]
+    exposures: int
+
+
+def survey(
+    device: SurveyDevice,
+    fields: Sequence[Place],
+    settings: FocusSection,
+    optics: FocusOptics,
+    *,
+    evenness: float = 0.0,
+) -> Survey:
+    """Visit `settings.survey_points` of the planned fields. evenness: see `View`.
+
+    Raises whatever the device raises, and ValueError without fields. A survey of the same fields on the same slide
+    takes the same way.
+    """
+    return _Surveyor(device, settings, optics, evenness).run(survey_places(fields, settings.survey_points))
+
+
+class _Surveyor:
+    """One survey in progress."""
+
+    def __init__(self, device: SurveyDevice, settings: FocusSection, optics: FocusOptics, evenness: float) -> None:
+        self._device = device
+        self._exposures = 0
+        self._settings = settings
+        self._optics = optics
+        self._evenness = evenness
+        self._surface = FocusSurface(settings.reference_z_um, settings.search_um * _FIRST_RANGE)
+        self._baseline = Baseline(gain=0.0, clear=(255.0, 255.0, 255.0))
+        self._widths: list[float] = []
+        self._points: list[SurveyPoint] = []
+        self._seen: list[list[Measurement]] = []
+
+    def run(self, groups: Sequence[Sequence[Place]]) -> Survey:
+        first = self._first(self._glance(groups))
+        if first is not None:
+            for group in groups:
+                if first not in group:
+                    self._visit_one_of(group)
+        return self._result(found=first is not None)
+
+    def _glance(self, groups: Sequence[Sequence[Place]]) -> list[Place]:
+        """One look at the first place of each group, at the reference height; those worth a sweep, best first."""
+        for group in groups:
+            self._arrive(group[0])
+            self._measure(self._settings.reference_z_um)
+        self._learn()
+        signs = [coarse_sample(seen[0], self._baseline, 0.0) for seen in self._seen]
+        promising = sum(significant([sign]) for sign in signs)
+        order = sorted(range(len(groups)), key=lambda i: -signs[i].value)
+        return [groups[i][0] for i in order[: min(max(promising, _FEWEST_SWEEPS), _MOST_SWEEPS)]]
+
+    def _first(self, places: Sequence[Place]) -> Place | None:
+        """The first place that can be focused, searched for over the whole range."""
+        reference, reach = self._settings.reference_z_um, self._settings.search_um
+        near = Prediction(reference, reach * _FIRST_RANGE / _SWEEP_SIGMAS)
+        for place in places:
+            self._arrive(place)
+            prediction = self._swept(near, reference - reach, reference + reach)
+            if prediction is not None and self._focused(place, prediction):
+                return place
+        return None
+
+    def _visit_one_of(self, group: Sequence[Place]) -> None:
+        """The place, or one of its neighbours while it is blank."""
+        for place in group:
+            self._arrive(place)
+            prediction: Prediction | None = self._surface.predict(*place)
+            if prediction is not None and prediction.sigma_um > _SWEEP_SIGMA_DOF * self._optics.dof_um:
+                prediction = self._swept(prediction, -math.inf, math.inf)
+            if prediction is not None and self._focused(place, prediction):
+                return
+
+    def _swept(self, around: Prediction, lowest_um: float, highest_um: float) -> Prediction | None:
+        """Height to within about a depth of field, by a coarse sweep; None where nothing shows."""
+        step, reach = STEP_DOF * self._optics.dof_um, _SWEEP_SIGMAS * around.sigma_um
+        low = max(around.z_um - reach, self._settings.min_z_um)
+        high = min(around.z_um + reach, self._settings.max_z_um)
+        lowest = max(lowest_um, self._settings.min_z_um) if math.isfinite(lowest_um) else low
+        highest = min(highest_um, self._settings.max_z_um) if math.isfinite(highest_um) else high
+        where = SweepRange(low, high, lowest, highest, step)
+        frames: list[tuple[float, Measurement]] = []
+        samples: list[Sample] = []
+        while (z_um := next_height(samples, where)) is not None:
+            frames.append((z_um, self._measure(z_um)))
+            samples = [coarse_sample(frame, self._baseline, z) for z, frame in frames]
+        self._learn()
+        samples = [coarse_sample(frame, self._baseline, z) for z, frame in frames]
+        if not significant(samples):
+            return None
+        best = max(samples, key=lambda s: s.value)
+        peak = fit_peak(samples, WIDTH_DOF * self._optics.dof_um) if len(samples) >= _FIT_FROM else None
+        if peak is None or peak.reason == "flat":
+            return Prediction(best.z_um, step / 2)
+        return Prediction(peak.z_um, max(peak.sigma_um, self._optics.dof_um / 2))
+
+    def _focused(self, place: Place, prediction: Prediction) -> bool:
+        """Focus as a field is focused; learn from it. False where the next place should be tried."""
+        field = focus_field(self._device, prediction, self._view(), self._settings, self._optics)
+        self._exposures += field.result.exposures
+        peak = field.peak
+        self._points.append(SurveyPoint(*place, peak.z_um if peak else None, field.outcome, field.reason))
+        if peak is None:
+            return False
+        self._widths.append(peak.width_um)
+        self._surface.add([Observation(*place, peak.z_um, peak.sigma_um)])
+        return True
+
+    def _arrive(self, place: Place) -> None:
+        self._device.go_to(*place)
+        self._seen.append([])
+
+    def _measure(self, z_um: float) -> Measurement:
+        self._exposures += 1
+        measurement = measure(self._device.expose_at(z_um))
+        self._seen[-1].append(measurement)
+        return measurement
+
+    def _learn(self) -> None:
+        self._baseline = learn_baseline(self._seen)
+
+    def _view(self) -> View:
+        usual = USUAL_WIDTH_DOF * self._optics.dof_um
+        width = math.exp(sum(map(math.log, self._widths)) / len(self._widths)) if self._widths else usual
+        return View(self._baseline, width, self._evenness)
+
+    def _result(self, *, found: bool) -> Survey:
+        hidden = [look(seen[0], self._baseline).hidden > HIDDEN for seen in self._seen if seen]
+        reason = "" if found else "obscured" if sum(hidden) > len(hidden) / 2 else "no specimen"
+        return Survey(found, reason, self._surface, self._view(), tuple(self._points), self._exposures)
