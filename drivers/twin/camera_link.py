@@ -12,8 +12,8 @@ While a frame takes longer to render than to expose, lines `{"op": "rendering", 
 a simulation's cost, not a camera that stays silent. A lost frame is answered by nothing.
 
 The shared memory is a ring of slots, each a header of two generation counters and the pixels. A writer sets the first
-counter, writes the pixels, then sets the second. A reader copies the pixels and has a whole frame when the second counter
-was the generation it was told before copying, and the first one still is after.
+counter, writes the pixels, then sets the second. A reader copies the pixels, and has a whole frame when the second
+counter was the generation it was told before copying and the first one still is after.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from drivers.twin.slide import Slide, make_slide
 
 Place = tuple[float, float]
 
-_SLOTS = 5
+_SLOTS = 4
 _MARGIN_UM = 8.0
 _COARSER = (1.0, 1.5, 2.5, 4.0, 8.0)
 _END_S = 5.0
@@ -157,7 +157,7 @@ class FieldBuilder:
     def wish(self, places: Sequence[Place]) -> None:
         """Prepare these places next, in this order, while nothing is waited for; replaces earlier wishes."""
         with self._changed:
-            self._wishes = list(places[: _SLOTS - 2])
+            self._wishes = list(places[: _SLOTS - 1])
             self._start_next()
 
     def _covers(self, field: BuiltField, place: Place) -> bool:

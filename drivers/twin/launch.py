@@ -19,6 +19,8 @@ from drivers.twin.settings import TwinSettings
 _READY_S = 60.0
 _END_S = 10.0
 _LOG_TAIL = 2000
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""The twin stands beside the program under test and must not take its cores."""
 
 
 class TwinNotStarted(DeviceError):
@@ -68,7 +70,7 @@ class TwinProcess:
             command += ["--truth", str(self._truth.absolute())]
         root = str(Path(__file__).resolve().parents[2])
         known = os.environ.get("PYTHONPATH")
-        environment = {**os.environ, "PYTHONPATH": root if not known else f"{root}{os.pathsep}{known}"}
+        environment = {**os.environ, **_ONE_THREAD, "PYTHONPATH": f"{root}{os.pathsep}{known}" if known else root}
         with log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment
