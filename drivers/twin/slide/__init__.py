@@ -1,5 +1,6 @@
 """The content of a slide: `make_slide(settings, seed)` gives a Slide, which gives Scenes."""
 
+from drivers.twin.slide.kinds import AFB, CLUSTER, CLUTTER, NUCLEATED
 from drivers.twin.slide.make import make_slide
 from drivers.twin.slide.pictures import NoPictures
 from drivers.twin.slide.scene import Layer, Scene, SceneObject, Slide, SpecimenArea
@@ -15,6 +16,10 @@ from drivers.twin.slide.settings import (
 )
 
 __all__ = [
+    "AFB",
+    "CLUSTER",
+    "CLUTTER",
+    "NUCLEATED",
     "ClutterSettings",
     "Content",
     "Interval",

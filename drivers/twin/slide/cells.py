@@ -11,8 +11,8 @@ from drivers.twin.slide.paint import Canvas, Plane, Points, Sprite, outline, tri
 from drivers.twin.slide.stains import Palette
 from drivers.twin.slide.traits import CellTraits
 
-_CHROMATIN = 0.92  # optical density of an 8 µm nucleus
-_DILUTION = 0.75  # the same DNA in a larger nucleus is paler: density falls with diameter to this power
+_CHROMATIN = 0.90  # optical density of an 8 µm nucleus
+_DILUTION = 0.85  # the same DNA in a larger nucleus is paler: density falls with diameter to this power
 _RIM_UM = 0.3
 
 
@@ -26,10 +26,11 @@ def paint_cell(traits: CellTraits, palette: Palette, um_per_px: float, rng: np.r
     centres = _nucleus_centres(traits, rng)
     nucleus, chromatin = _nuclei(traits, canvas, centres, rng)
     cytoplasm = _cytoplasm(traits, canvas, body, rng) * (1.0 - 0.55 * nucleus)
+    second = np.float32(rng.uniform(0.0, 0.35))  # how much of the second dye the chromatin took up
     planes = {
-        "cytoplasm": cytoplasm * np.float32(1.0 - traits.warm),
+        "cytoplasm": cytoplasm * np.float32(1.0 - traits.warm) + chromatin * (second * np.float32(0.5)),
         "cytoplasm_warm": cytoplasm * np.float32(traits.warm),
-        "nucleus": chromatin,
+        "nucleus": chromatin * (1 - second),
         "nucleolus": _nucleoli(traits, canvas, centres, nucleus, rng),
     }
     if traits.granules > 0.0:
@@ -62,7 +63,7 @@ def _nuclei(
     traits: CellTraits, canvas: Canvas, centres: Points, rng: np.random.Generator
 ) -> tuple[Plane, Plane]:
     """Mask in [0, 1] and chromatin density of all nuclei."""
-    size = traits.nucleus_um / math.sqrt(traits.nuclei) ** 0.5
+    size = _nucleus_um(traits)
     mask, chromatin = canvas.blank(), canvas.blank()
     for centre in centres:
         contours = _lobes(traits, rng) if traits.lobes else [_membrane(traits, size / 2.0, rng)]
@@ -78,7 +79,7 @@ def _membrane(traits: CellTraits, radius_um: float, rng: np.random.Generator) ->
         radius_um,
         rng,
         irregular=traits.irregular,
-        smoothness=0.8,
+        smoothness=1.2,
         aspect=traits.nucleus_aspect,
         angle_rad=float(rng.uniform(0.0, math.pi)),
         indent=traits.indent,
@@ -158,7 +159,22 @@ def _cytoplasm(traits: CellTraits, canvas: Canvas, body: Plane, rng: np.random.G
         holes = canvas.spots(centres, radii, soft_um=0.2)
         density *= 1.0 - 0.8 * holes
     border = body * np.clip(1.0 - canvas.blur(body, 0.5), 0.0, 0.5)
-    return np.asarray((density + 0.35 * border) * np.float32(traits.cytoplasm), dtype=np.float32)
+    strength = traits.cytoplasm * _spread(traits)
+    return np.asarray((density + 0.35 * border) * np.float32(strength), dtype=np.float32)
+
+
+def _spread(traits: CellTraits) -> float:
+    """Cytoplasm left beside the nucleus, relative to the cell: a thin rim is also a pale one.
+
+    With `_DILUTION` this keeps the mean colour of a cell nearly independent of its nuclear size, so that colour
+    alone tells nothing of the class.
+    """
+    return max(0.15, 1.0 - traits.nuclei * (_nucleus_um(traits) / traits.cell_um) ** 2) * 1.25
+
+
+def _nucleus_um(traits: CellTraits) -> float:
+    """Diameter of one nucleus: several in a cell are each a little smaller."""
+    return traits.nucleus_um / traits.nuclei**0.25
 
 
 def _granules(traits: CellTraits, canvas: Canvas, room: Plane, rng: np.random.Generator) -> Plane:

@@ -14,6 +14,7 @@ DEPTH_UM = (15.0, 40.0)
 WIDTH_UM = (30.0, 150.0)
 MEMBER_VARIANTS = 48
 _CELL_UM = 5.0
+_FOOTPRINT_UM2 = 150.0  # of one cell; where cells lie over one another each is paler, as packed cells are
 
 
 def draw_size(median_um: float, rng: np.random.Generator) -> tuple[float, float, int]:
@@ -74,12 +75,14 @@ def place_cluster(
     y = y_um + dx * math.sin(angle) + dy * math.cos(angle)
     top, bottom = float(ball[:, 2].max()), float(ball[:, 2].min())
     z = (ball[:, 2] - top) / max(1e-6, top - bottom) * (depth - _CELL_UM)
+    overlap = count * _FOOTPRINT_UM2 / (math.pi / 4.0 * width * width)
+    gain = min(0.9, overlap**-0.9)
     variants = rng.integers(MEMBER_VARIANTS, size=count).tolist()
     turns = rng.integers(8, size=count).tolist()
     malignant = kind == "malignant"
     places = zip(variants, turns, x.tolist(), y.tolist(), z.tolist(), strict=True)
     members = [
-        Placed(f"{kind}_crowded", variant, turn, cx, cy, cz, 0.85, kind, malignant, group)
+        Placed(f"{kind}_crowded", variant, turn, cx, cy, cz, gain, kind, malignant, group)
         for variant, turn, cx, cy, cz in places
     ]
     box = float(np.ptp(x)) + 2.0 * _CELL_UM, float(np.ptp(y)) + 2.0 * _CELL_UM

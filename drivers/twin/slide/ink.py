@@ -25,7 +25,7 @@ class InkPart:
         blots = lattice_field(self._seed, _STREAM, (320.0, 320.0), x, y)
         blots += 0.25 * lattice_field(self._seed, _STREAM + 1, (40.0, 40.0), x, y)
         blots += 0.06 * lattice_field(self._seed, _STREAM + 2, (7.0, 7.0), x, y)
-        level = np.clip((blots + 1.25) / 0.05, 0.0, 1.0) * (1.9 + 0.35 * np.clip(blots, -1.0, 2.0))
+        level = np.clip((blots + 1.45) / 0.05, 0.0, 1.0) * (1.9 + 0.35 * np.clip(blots, -1.0, 2.0))
         level *= 1.0 + 0.1 * lattice_field(self._seed, _STREAM + 3, (120.0, 6.0), x, y)
         area = self._area
         across = np.clip(np.minimum(x - area.x_um, area.x_um + area.width_um - x) / 20.0, 0.0, 1.0)

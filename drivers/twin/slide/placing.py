@@ -24,8 +24,8 @@ _PATCH_UM = 650.0
 _PATCH_EDGE = 0.08
 _EDGE_UM = 40.0
 _BLANK_SHARES = [0.005, 0.02, 0.05, 0.10, 0.20, 0.50]
-_CUTS = [-2.2, -1.7, -1.25, -0.9, -0.45, 0.4]
-FACE_UM = 1.5  # the glass lies this far above the middle plane of flat cells
+_CUTS = [-1.91, -1.40, -1.00, -0.655, -0.228, 0.554]
+FACE_UM = 2.0  # the glass lies this far above the middle plane of flat cells
 
 
 class Located(Protocol):

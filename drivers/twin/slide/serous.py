@@ -24,7 +24,7 @@ _PEAK = 3.0  # highest relative density of a Cover
 _CELLS, _REDS, _CLUSTERS, _FILM = 11, 12, 13, 14  # random streams
 
 # Median ball widths overlap; malignant ones tend to be larger.
-_CLUSTER_WIDTH_UM = {"mesothelial": 46.0, "malignant": 56.0}
+_CLUSTER_WIDTH_UM = {"mesothelial": 48.0, "malignant": 52.0}
 _BENIGN = {"lymphocyte": 0.34, "macrophage": 0.20, "mesothelial": 0.30, "neutrophil": 0.12, "eosinophil": 0.03}
 _EXTRAS = {"debris": 0.06, "naked_nucleus": 0.05, "fibrin": 0.008, "precipitate": 0.02}
 _VARIANTS = {
@@ -136,7 +136,7 @@ class SerousPart:
         draws = rng.integers(1 << 30, size=len(x)).tolist()
         turns = rng.integers(8, size=len(x)).tolist()
         heights = rng.normal(0.0, 0.35, len(x)).tolist()
-        gains = np.exp(rng.normal(0.0, 0.08, len(x))).tolist()
+        gains = np.exp(rng.normal(0.0, 0.11, len(x))).tolist()
         return [
             Placed(kind, draw % _VARIANTS[kind], turn, cx, cy, z, gain,
                    "" if kind == "red_cell" else kind, kind == "malignant")

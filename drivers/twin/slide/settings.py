@@ -78,7 +78,7 @@ class SputumSettings(BaseModel):
     afb_per_mm2: float | None = Field(default=None, ge=0.0, le=20_000.0)
     afb_per_hpf: float | None = Field(default=None, ge=0.0, le=600.0)
     clumping: float = Field(default=0.4, ge=0.05, le=50.0)
-    pmn_per_mm2: Interval = Interval(low=300.0, high=3_000.0)
+    pmn_per_mm2: Interval = Interval(low=100.0, high=2_000.0)
     squamous_per_mm2: Interval = Interval(low=2.0, high=30.0)
     confusers_per_mm2: Interval = Interval(low=10.0, high=150.0)
     blank_share: float = Field(default=0.03, ge=0.0, le=0.5)

@@ -22,9 +22,10 @@ _CONTENT, _BACILLI, _MUCUS, _GRAIN = 21, 22, 23, 27  # random streams
 # Shares of the confusers; the rest of the smear has its own densities.
 _CONFUSERS = {"precipitate": 0.30, "crystal": 0.15, "red_fibre": 0.10, "blue_rod": 0.30, "pink_fold": 0.15}
 _VARIANTS = {
-    "afb": 160, "leucocyte": 40, "smear": 16, "squame": 8, "precipitate": 24, "crystal": 20, "red_fibre": 16,
+    "afb": 160, "leucocyte": 40, "smear": 16, "squame": 8, "speckle": 12, "smudge": 20, "precipitate": 24, "crystal": 20, "red_fibre": 16,
     "blue_rod": 24, "pink_fold": 16,
 }  # fmt: skip
+_UNLISTED = {"speckle", "smudge"}
 
 
 class SputumPart:
@@ -45,7 +46,8 @@ class SputumPart:
         self._bacilli_per_mm2 = settings.density_per_mm2
         pmn, squames = log_uniform(settings.pmn_per_mm2, rng), log_uniform(settings.squamous_per_mm2, rng)
         confusers = log_uniform(settings.confusers_per_mm2, rng)
-        rates = {"leucocyte": pmn, "smear": 0.15 * pmn, "squame": squames}
+        rates = {"leucocyte": pmn, "smear": 0.12 * pmn, "squame": squames}
+        rates |= {"speckle": float(rng.uniform(120.0, 700.0)), "smudge": float(rng.uniform(100.0, 600.0))}
         rates |= {kind: share * confusers for kind, share in _CONFUSERS.items()}
         self._kinds, self._rates = list(rates), np.array(list(rates.values()))
         self._film_od = float(rng.uniform(0.05, 0.13))
@@ -78,7 +80,7 @@ class SputumPart:
         rough += 0.35 * lattice_field(seed, _MUCUS + 2, (22.0, 9.0), x, y)
         amount = np.exp(np.clip(rough * 0.75, -2.0, 1.1))
         fine = lattice_field(seed, _GRAIN, (1.1, 1.1), x, y)
-        amount *= np.clip(1.0 + 0.16 * fine, 0.3, 2.0)
+        amount *= np.clip(1.0 + 0.12 * fine, 0.3, 2.0)
         amount *= self._cover.mask_on_grid(x, y)
         stack.film(amount[:, :, None] * (self._palette["film"] * np.float32(self._film_od)))
 
@@ -116,7 +118,7 @@ class SputumPart:
         heights = (-rng.uniform(0.0, 3.0, len(x))).tolist()
         gains = np.exp(rng.normal(0.0, 0.12, len(x))).tolist()
         return [
-            Placed(kind, draw % _VARIANTS[kind], turn, cx, cy, z, gain, kind)
+            Placed(kind, draw % _VARIANTS[kind], turn, cx, cy, z, gain, "" if kind in _UNLISTED else kind)
             for kind, draw, turn, cx, cy, z, gain in zip(
                 kinds, draws, turns, x.tolist(), y.tolist(), heights, gains, strict=True
             )

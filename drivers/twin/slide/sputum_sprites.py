@@ -47,7 +47,7 @@ def _bacillus(palette: Palette, um_per_px: float, rng: np.random.Generator) -> S
     Source of the measures: domain reference 5 and 6.2.
     """
     length = float(np.clip(2.75 * math.exp(rng.normal(0.0, 0.36)), 1.1, 6.0))
-    width = float(np.clip(rng.normal(0.45, 0.07), 0.3, 0.62))
+    width = float(np.clip(rng.normal(0.48, 0.07), 0.3, 0.62))
     angle = float(rng.uniform(-math.pi / 2.0, math.pi / 2.0))
     arc = math.radians(float(rng.normal(0.0, 16.0)))
     beads = int(rng.integers(2, 6)) if rng.random() < 0.5 else 0
@@ -78,10 +78,10 @@ def _leucocyte(palette: Palette, um_per_px: float, rng: np.random.Generator) -> 
         for centre in centres
     ]  # fmt: skip
     nucleus = canvas.fill(*shapes, soft_um=float(rng.uniform(0.25, 0.7)))
-    texture = np.clip(1.0 + 0.22 * canvas.grain(1.4, rng), 0.3, 1.8)
+    texture = np.clip(1.0 + 0.14 * canvas.grain(1.8, rng), 0.3, 1.8)
     body = canvas.fill(outline(size * 0.68, rng, irregular=0.12), soft_um=0.6)
     planes = {
-        "nucleus": nucleus * texture * np.float32(rng.uniform(0.75, 1.75)),
+        "nucleus": nucleus * texture * np.float32(rng.uniform(0.6, 1.5)),
         "cytoplasm": body * np.clip(1.0 + 0.4 * canvas.grain(1.5, rng), 0.0, 2.0) * np.float32(rng.uniform(0.02, 0.2)),
     }
     return Sprite(trimmed(sum_planes(planes, palette, canvas)), size, size, 2.5)
@@ -100,18 +100,49 @@ def _smear(palette: Palette, um_per_px: float, rng: np.random.Generator) -> Spri
 
 
 def _squame(palette: Palette, um_per_px: float, rng: np.random.Generator) -> Sprite:
-    """A squamous cell: a pale, angular, folded sheet of 40-60 µm with a small nucleus."""
+    """A squamous cell: a pale, angular, folded sheet of 40-60 µm with a small nucleus and a bright edge."""
     size = float(rng.uniform(38.0, 60.0))
     canvas = Canvas(size * 1.45, um_per_px)
     shape = outline(size / 2.0, rng, irregular=0.12, smoothness=1.0, aspect=float(rng.uniform(1.0, 1.4)),
-                    angle_rad=float(rng.uniform(0.0, math.pi)))
-    sheet = canvas.fill(shape, soft_um=0.4)
-    folds = np.clip(canvas.grain(7.0, rng) - 1.1, 0.0, None)
-    density = sheet * (1.0 + 0.25 * canvas.grain(1.2, rng) + 0.9 * folds) * np.float32(rng.uniform(0.08, 0.22))
-    nucleus = canvas.fill(outline(4.0, rng, irregular=0.05, aspect=1.3), soft_um=0.3)
-    planes = {"cytoplasm": np.clip(density, 0.0, None), "nucleus": nucleus * np.float32(rng.uniform(0.3, 0.8))}
+                    angle_rad=float(rng.uniform(0.0, math.pi)))  # fmt: skip
+    sheet = canvas.fill(shape, soft_um=0.3)
+    folds = np.clip(canvas.grain(9.0, rng) - 1.2, 0.0, None) * 0.8
+    density = sheet * (1.0 + 0.12 * canvas.grain(1.2, rng) + 0.18 * canvas.grain(6.0, rng) + folds)
+    density -= 1.1 * np.clip(canvas.blur(sheet, 0.9) * (1.0 - sheet), 0.0, 0.25)
+    nucleus = canvas.fill(outline(4.2, rng, irregular=0.05, aspect=1.3), soft_um=0.5)
+    planes = {
+        "squame": density * np.float32(rng.uniform(0.12, 0.28)),
+        "nucleus": nucleus * np.clip(1.0 + 0.2 * canvas.grain(1.2, rng), 0.2, 2.0) * np.float32(rng.uniform(0.1, 0.7)),
+    }
     extent = np.ptp(shape, axis=0)
     return Sprite(trimmed(sum_planes(planes, palette, canvas)), float(extent[0]), float(extent[1]), 2.0)
+
+
+def _speckle(palette: Palette, um_per_px: float, rng: np.random.Generator) -> Sprite:
+    """A patch of fine blue-grey crumbs and cocci, as it lies everywhere in a smear."""
+    canvas = Canvas(44.0, um_per_px)
+    planes = {}
+    for dye, share in (("nucleus", 0.7), ("grey", 0.3)):
+        density = canvas.blank()
+        for _ in range(3):
+            count = int(rng.integers(1, 7) * share + 1)
+            centres = rng.uniform(-19.0, 19.0, (count, 2))
+            radii = np.clip(0.34 * np.exp(rng.normal(0.0, 0.45, count)), 0.18, 0.9)
+            density += canvas.spots(centres, radii, soft_um=0.22) * np.float32(0.22 * math.exp(rng.normal(0.0, 0.6)))
+        planes[dye] = density
+    return Sprite(trimmed(sum_planes(planes, palette, canvas)), 40.0, 40.0, 1.0)
+
+
+def _smudge(palette: Palette, um_per_px: float, rng: np.random.Generator) -> Sprite:
+    """A pale crumbly remnant of a cell, 4-16 µm."""
+    size = float(rng.uniform(4.0, 16.0))
+    canvas = Canvas(size * 2.0, um_per_px)
+    shape = outline(size / 2.0, rng, irregular=0.22, aspect=float(rng.uniform(1.0, 1.9)),
+                    angle_rad=float(rng.uniform(0.0, math.pi)))  # fmt: skip
+    patchy = np.clip(0.55 + 0.6 * canvas.grain(1.6, rng), 0.0, 2.0)
+    planes = {"nucleus": canvas.fill(shape, soft_um=0.8) * patchy * np.float32(rng.uniform(0.06, 0.4))}
+    extent = np.ptp(shape, axis=0)
+    return Sprite(trimmed(sum_planes(planes, palette, canvas)), float(extent[0]), float(extent[1]), 1.5)
 
 
 def _precipitate(palette: Palette, um_per_px: float, rng: np.random.Generator) -> Sprite:
@@ -184,6 +215,8 @@ _BRUSHES: dict[str, _Brush] = {
     "leucocyte": _leucocyte,
     "smear": _smear,
     "squame": _squame,
+    "speckle": _speckle,
+    "smudge": _smudge,
     "precipitate": _precipitate,
     "crystal": _crystal,
     "red_fibre": _fibre,

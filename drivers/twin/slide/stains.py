@@ -41,6 +41,7 @@ _ZN = {
     "cytoplasm": (0.76, 0.54, 0.36),
     "film": (0.74, 0.55, 0.38),
     "precipitate": (0.45, 0.72, 0.53),
+    "squame": (0.46, 0.66, 0.60),
     "grey": (0.60, 0.58, 0.55),
 }
 _PALETTES = {Stain.PAP: _PAP, Stain.LIU: _LIU}
@@ -75,8 +76,15 @@ def draw_palette(
 
 
 def draw_illumination(stain: Stain | None, rng: np.random.Generator) -> tuple[float, float, float]:
-    """Relative R, G, B of a clear place. Source: domain reference 5 for Ziehl-Neelsen (179, 183, 144)."""
-    base = {None: (179.0, 183.0, 144.0), Stain.PAP: (222.0, 224.0, 214.0), Stain.LIU: (220.0, 216.0, 214.0)}[stain]
-    rgb = np.asarray(base) * np.exp(rng.normal(0.0, 0.03, 3))
+    """Relative R, G, B of a clear place; stain None is Ziehl-Neelsen, whose light runs from greenish to pinkish.
+
+    Source: domain reference 5, range of Ziehl-Neelsen backgrounds.
+    """
+    if stain is None:
+        share = float(rng.beta(1.0, 1.6))
+        base = (1.0 - share) * np.array([170.0, 180.0, 142.0]) + share * np.array([226.0, 199.0, 176.0])
+    else:
+        base = np.array([222.0, 224.0, 214.0] if stain is Stain.PAP else [220.0, 216.0, 214.0])
+    rgb = base * np.exp(rng.normal(0.0, 0.03, 3))
     red, green, blue = (rgb / rgb.max()).tolist()
     return (red, green, blue)

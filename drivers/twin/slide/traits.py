@@ -84,7 +84,7 @@ SHIFTS = {
     "reactive": Shift(
         nucleus_um=(11.3, 0.16),
         ratio=(0.50, 0.14),
-        irregular=(0.042, 0.42),
+        irregular=(0.040, 0.42),
         grain_um=(0.80, 0.25),
         clearing=(0.33, 0.28),
         offset=(0.18, 0.6),
@@ -97,7 +97,7 @@ SHIFTS = {
     "malignant": Shift(
         nucleus_um=(13.8, 0.22),
         ratio=(0.66, 0.14),
-        irregular=(0.080, 0.42),
+        irregular=(0.066, 0.42),
         grain_um=(1.02, 0.28),
         clearing=(0.43, 0.30),
         offset=(0.34, 0.6),
@@ -136,7 +136,7 @@ def large_cell(shift: Shift, rng: np.random.Generator, *, crowded: bool = False)
         nucleus_aspect=1.0 + abs(rng.normal(0.05, 0.10)),
         indent=max(0.0, rng.normal(-0.15, 0.2)) if rng.random() < 0.3 else 0.0,
         offset=_around(shift.offset, rng, 0.0, 0.95),
-        irregular=_around(shift.irregular, rng, 0.01, 0.22),
+        irregular=_around(shift.irregular, rng, 0.01, 0.15),
         grain_um=_around(shift.grain_um, rng, 0.45, 1.8),
         clearing=_around(shift.clearing, rng, 0.1, 0.75),
         nucleoli=int(min(4, rng.poisson(shift.nucleoli))),
@@ -144,11 +144,11 @@ def large_cell(shift: Shift, rng: np.random.Generator, *, crowded: bool = False)
         nucleolus_irregular=0.35 if bumpy else 0.06,
         cytoplasm=float(0.26 * np.exp(rng.normal(0.0, 0.22))),
         lacy=float(rng.uniform(0.3, 0.9)),
-        warm=float(rng.beta(1.2, 2.4)),
+        warm=float(rng.beta(0.5, 1.1)),
         foam=float(max(0.0, rng.normal(-0.1, 0.2))),
         vacuoles=int(rng.integers(1, 6)) if rng.random() < shift.vacuolated else 0,
         vacuole_um=float(rng.uniform(1.5, 5.0)),
-        thickness_um=float(rng.uniform(3.0, 6.5)),
+        thickness_um=float(rng.uniform(3.0, 5.5)),
     )
 
 
@@ -164,7 +164,7 @@ def _lymphocyte(rng: np.random.Generator) -> CellTraits:
         clearing=float(rng.uniform(0.15, 0.3)),
         cytoplasm=float(0.26 * np.exp(rng.normal(0.0, 0.2))),
         lacy=0.2,
-        warm=float(rng.beta(1.2, 2.4)),
+        warm=float(rng.beta(0.5, 1.1)),
         thickness_um=3.0,
     )
 
@@ -187,7 +187,7 @@ def _macrophage(rng: np.random.Generator) -> CellTraits:
         nucleolus_um=0.9,
         cytoplasm=float(0.20 * np.exp(rng.normal(0.0, 0.25))),
         lacy=float(rng.uniform(0.4, 0.9)),
-        warm=float(rng.beta(1.2, 2.4)),
+        warm=float(rng.beta(0.5, 1.1)),
         foam=float(rng.uniform(0.3, 0.9)),
         vacuoles=int(rng.poisson(2.5)),
         vacuole_um=float(rng.uniform(1.2, 4.0)),

@@ -13,7 +13,7 @@ from drivers.twin.surface import Surface
 
 _FINE_NODES = 4  # nodes at full pitch on each side of the surface; then as many at double, then quadruple pitch
 _MERGE_NODES = 3  # near the surface the boxes of clusters join the common layers
-_FAINT = 0.004  # a share of an object too small to be worth a layer
+_FAINT = 0.03  # a share of an object too small to be worth a layer
 
 
 @dataclass(frozen=True)
