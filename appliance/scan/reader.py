@@ -16,19 +16,22 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.records import FieldRecord, Finding, FocusResult, ImageQuality, Outcome, SlideRun
+from appliance.records import FieldRecord, Finding, FocusResult, Outcome, SlideRun
 from appliance.scan.crop import crop_jpeg, encode_jpeg
+from appliance.scan.events import FieldDone
+from appliance.scan.interpret import Interpretation, ReadingRules, interpret
 from appliance.scan.plan import PlannedField
-from appliance.scan.quality import classify, measure_quality
 from appliance.scan.rig import Meter
 from drivers.camera.colour import to_rgb
 from drivers.camera.frame import Frame
-from engines.scorer import Detection, Scorer
+from engines.scorer import Scorer
+
+_LOOK_S = 0.5
 
 
 @dataclass(frozen=True)
 class Capture:
-    """A field as it left the microscope: position, focus, and the kept frame (None when there is none)."""
+    """A field as it left the microscope. frame: the kept one, None when there is none; seconds: wall time by part."""
 
     planned: PlannedField
     outcome: Outcome
@@ -39,31 +42,6 @@ class Capture:
     seconds: dict[str, float]
 
 
-@dataclass(frozen=True)
-class FieldDone:
-    """A recorded field, for progress and benches. frame_id: of the kept frame."""
-
-    record: FieldRecord
-    findings: tuple[Finding, ...]
-    frame_id: int | None
-    meter: Meter
-
-
-@dataclass(frozen=True)
-class ReadingRules:
-    """What of a score is kept.
-
-    targets: labels that are findings; others are only counted. count_from: probability from which a detection
-    counts. keep_from: from which a target is kept for review. keep_top: findings whose pictures are kept.
-    """
-
-    targets: tuple[str, ...]
-    count_from: float
-    keep_from: float
-    keep_top: int
-    keep_fields: bool
-
-
 class FieldSink(Protocol):
     """Where recorded fields go: `appliance.journal.Journal`."""
 
@@ -71,18 +49,19 @@ class FieldSink(Protocol):
         self,
         run_id: str,
         record: FieldRecord,
-        findings: Sequence[Finding],
-        pictures: Mapping[int, bytes],
-        keep_top: int,
+        findings: Sequence[Finding] = (),
+        pictures: Mapping[int, bytes] | None = None,
+        keep_top: int = 0,
+        *,
         field_picture: bytes | None = None,
     ) -> None:
         """One transaction; raises JournalError."""
 
 
 class Reader:
-    """Score and record captures in their own thread.
+    """Scores and records captures in a thread of its own.
 
-    done: called in that thread after each recorded field. Errors of the thread come out of `put` and `finish`.
+    done: called in that thread after each recorded field. What goes wrong there comes out of `put` and `finish`.
     """
 
     def __init__(
@@ -106,30 +85,32 @@ class Reader:
         self._thread = threading.Thread(target=self._work, name="reader", daemon=True)
         self._thread.start()
 
-    def put(self, capture: Capture) -> None:
+    def put(self, capture: Capture | None) -> None:
         """Hand over a capture; blocks while the queue is full, which holds the stage."""
         while True:
-            self._raise_failure()
+            if self._failure is not None:
+                raise self._failure
             try:
-                self._queue.put(capture, timeout=0.5)
+                self._queue.put(capture, timeout=_LOOK_S)
             except queue.Full:
                 continue
             return
 
     def finish(self) -> None:
-        """Wait until everything handed over is recorded."""
-        while self._thread.is_alive():
-            try:
-                self._queue.put(None, timeout=0.5)
-            except queue.Full:
-                continue
-            break
+        """Wait until everything handed over is recorded. Raises what the thread met."""
+        self.put(None)
         self._thread.join()
-        self._raise_failure()
-
-    def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
+
+    def close(self) -> None:
+        """End the thread after what it has been handed; never raises, safe to call twice and after an error."""
+        while self._thread.is_alive():
+            try:
+                self._queue.put(None, timeout=_LOOK_S)
+            except queue.Full:
+                continue
+            self._thread.join()
 
     def _work(self) -> None:
         while (capture := self._queue.get()) is not None:
@@ -141,70 +122,40 @@ class Reader:
 
     def _read(self, capture: Capture) -> FieldDone:
         start = time.perf_counter()
-        outcome, reason = capture.outcome, capture.reason
-        quality: ImageQuality | None = None
-        findings: list[Finding] = []
-        pictures: dict[int, bytes] = {}
-        counts: dict[str, int] = {}
-        field_picture: bytes | None = None
-        if capture.frame is not None:
-            rgb = to_rgb(capture.frame)
-            quality = measure_quality(rgb)
-            if outcome is Outcome.USABLE:
-                outcome, reason = classify(quality)
-            if outcome is Outcome.USABLE:
-                detections = self._scorer.score(rgb, self._run.um_per_px)
-                counts = self._count(detections)
-                findings = self._findings(detections, capture)
-                pictures = self._pictures(rgb, findings)
-            if self._rules.keep_fields:
-                field_picture = encode_jpeg(rgb)
-        seconds = {**capture.seconds, "score": time.perf_counter() - start}
+        read, pictures, field_picture = self._interpreted(capture)
         record = FieldRecord(
-            capture.planned.index,
-            capture.planned.x_um,
-            capture.planned.y_um,
-            outcome,
-            reason,
-            capture.focus,
-            quality,
-            counts,
-            seconds,
-            datetime.now(timezone.utc),
+            index=capture.planned.index,
+            x_um=capture.planned.x_um,
+            y_um=capture.planned.y_um,
+            outcome=read.outcome if read else capture.outcome,
+            reason=read.reason if read else capture.reason,
+            focus=capture.focus,
+            quality=read.quality if read else None,
+            counts=read.counts if read else {},
+            seconds={**capture.seconds, "score": time.perf_counter() - start},
+            recorded_at=datetime.now(timezone.utc),
         )
+        findings = read.findings if read else ()
         self._sink.record_field(
             self._run.run_id, record, findings, pictures, self._rules.keep_top, field_picture=field_picture
         )
-        return FieldDone(record, tuple(findings), capture.frame.frame_id if capture.frame else None, capture.meter)
+        return FieldDone(record, findings, capture.frame.frame_id if capture.frame else None, capture.meter)
 
-    def _count(self, detections: Sequence[Detection]) -> dict[str, int]:
-        counts: dict[str, int] = {}
-        for detection in detections:
-            if detection.probability >= self._rules.count_from:
-                counts[detection.label] = counts.get(detection.label, 0) + 1
-        return counts
-
-    def _findings(self, detections: Sequence[Detection], capture: Capture) -> list[Finding]:
-        kept = [d for d in detections if d.label in self._rules.targets and d.probability >= self._rules.keep_from]
-        return [self._place(d, capture) for d in sorted(kept, key=lambda d: d.probability, reverse=True)]
-
-    def _place(self, detection: Detection, capture: Capture) -> Finding:
-        """Pixels to stage micrometres: the frame's centre looks at the field's centre."""
-        scale = self._run.um_per_px
-        centre_x = (self._run.field_width_um / scale - 1) / 2
-        centre_y = (self._run.field_height_um / scale - 1) / 2
-        return Finding(
-            field_index=capture.planned.index,
-            label=detection.label,
-            probability=detection.probability,
-            x_um=capture.planned.x_um + (detection.x_px - centre_x) * scale,
-            y_um=capture.planned.y_um + (detection.y_px - centre_y) * scale,
-            z_um=capture.focus.z_um,
-            x_px=detection.x_px,
-            y_px=detection.y_px,
-            width_px=detection.width_px,
-            height_px=detection.height_px,
+    def _interpreted(self, capture: Capture) -> tuple[Interpretation | None, dict[int, bytes], bytes | None]:
+        if capture.frame is None:
+            return None, {}, None
+        rgb = to_rgb(capture.frame)
+        read = interpret(
+            rgb,
+            capture.planned,
+            capture.focus.z_um,
+            capture.outcome,
+            capture.reason,
+            run=self._run,
+            scorer=self._scorer,
+            rules=self._rules,
         )
+        return read, self._pictures(rgb, read.findings), encode_jpeg(rgb) if self._rules.keep_fields else None
 
     def _pictures(self, rgb: NDArray[np.uint8], findings: Sequence[Finding]) -> dict[int, bytes]:
         """Pictures of the findings that may still be among the slide's best; the journal evicts the others."""

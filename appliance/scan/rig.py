@@ -6,35 +6,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from drivers.camera.frame import Camera, CameraSettings, Frame, FrameStatus
 from drivers.errors import FrameTimeout
-
-
-class StageMove(Protocol):
-    """A move under way: what the hardware alone needs for it, settling included, in seconds."""
-
-    @property
-    def hardware_s(self) -> float:
-        """Motion profile plus settling."""
-
-    @property
-    def settle_s(self) -> float:
-        """The settling part of it."""
-
-
-class ScanStage(Protocol):
-    """The verbs of `drivers.stage.Stage` that a scan needs."""
-
-    def move(self, x_um: float | None = None, y_um: float | None = None, z_um: float | None = None) -> StageMove:
-        """Start a bounded absolute move; Z arrives from below."""
-
-    def wait(self, move: StageMove) -> None:
-        """Until the move has ended and settled."""
-
-    def retract(self) -> None:
-        """Objective away from the slide."""
+from drivers.stage import Stage
 
 
 @dataclass
@@ -69,7 +44,7 @@ class Rig:
     `retries` times; then FrameTimeout: a frame that is not OK is never handed out.
     """
 
-    def __init__(self, stage: ScanStage, camera: Camera, exposure: CameraSettings, *, retries: int = 2) -> None:
+    def __init__(self, stage: Stage, camera: Camera, exposure: CameraSettings, *, retries: int = 2) -> None:
         self._stage = stage
         self._camera = camera
         self._retries = retries
@@ -81,8 +56,6 @@ class Rig:
     def go_to(self, x_um: float, y_um: float, z_um: float | None = None) -> None:
         """Move X and Y (and Z) and wait until settled."""
         self._move(x_um, y_um, z_um)
-        if z_um is not None:
-            self._z_um = z_um
 
     def expose_at(self, z_um: float) -> Frame:
         """A complete, fresh frame at this height, approached from below. Raises FrameTimeout, CameraLost, AxisFault."""
@@ -97,14 +70,12 @@ class Rig:
         self._stage.retract()
 
     def _move(self, x_um: float | None, y_um: float | None, z_um: float | None) -> None:
-        start = time.perf_counter()
         move = self._stage.move(x_um=x_um, y_um=y_um, z_um=z_um)
-        self._stage.wait(move)
-        spent = time.perf_counter() - start
-        settle = min(move.settle_s, spent)
-        self.meter.seconds["settle"] += settle
-        self.meter.seconds["move"] += spent - settle
-        self.meter.hardware_s += move.hardware_s
+        times = self._stage.wait(move)
+        self.meter.seconds["move"] += times.move_s
+        self.meter.seconds["settle"] += times.settle_s
+        self.meter.hardware_s += move.predicted_s
+        self._z_um = move.targets_um.get("z", self._z_um)
 
     def _expose(self) -> Frame:
         frame_s = (self.exposure.exposure_ms + self.info.readout_ms) / 1000.0

@@ -1,0 +1,66 @@
+"""Open the stage, the camera and the engine that the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from appliance.assays.model import Assay
+from appliance.errors import SettingsError
+from appliance.settings.model import Settings
+from drivers.camera.frame import Camera
+from drivers.camera.replay import ReplayCamera
+from drivers.camera.twin import TwinCamera
+from drivers.stage import Stage, open_stage
+from engines.onnx_cpu import OnnxCpuScorer
+from engines.package import EnginePackage, load_package, shipped
+
+
+def open_camera(settings: Settings) -> Camera:
+    """The camera of the settings. Raises CameraLost."""
+    section = settings.camera
+    if section.kind == "replay":
+        return ReplayCamera(Path(section.address))
+    if not section.address:
+        raise SettingsError(
+            "camera.address is empty, and no twin was started.",
+            remedy="Give the twin's camera socket, or start the command with --twin.",
+        )
+    return TwinCamera(section.address)
+
+
+@contextmanager
+def hardware(settings: Settings) -> Iterator[tuple[Stage, Camera]]:
+    """Stage and camera for the length of a block; on the way out the objective is retracted and both are closed."""
+    stage = open_stage(settings.stage)
+    try:
+        camera = open_camera(settings)
+        try:
+            yield stage, camera
+        finally:
+            camera.close()
+    finally:
+        stage.close()
+
+
+def engine_folder(settings: Settings, assay: Assay) -> Path:
+    """Folder of the engine package that the settings name for this assay, or of the shipped one."""
+    named: Path | None = getattr(settings.engines, assay.name, None)
+    return named if named is not None else shipped(assay.name)
+
+
+@contextmanager
+def scorer(settings: Settings, assay: Assay) -> Iterator[tuple[EnginePackage, OnnxCpuScorer]]:
+    """The verified engine package for this assay, loaded. Raises BadPackage."""
+    package = load_package(engine_folder(settings, assay))
+    if package.manifest.assay != assay.name:
+        raise SettingsError(
+            f"The engine package {package.title} is made for the assay {package.manifest.assay}, not {assay.name}.",
+            remedy=f"Name a package for {assay.name} in engines.{assay.name}.",
+        )
+    loaded = OnnxCpuScorer(package)
+    try:
+        yield package, loaded
+    finally:
+        loaded.close()

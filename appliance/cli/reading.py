@@ -1,0 +1,219 @@
+"""Read one slide: from settings and hardware to a verdict in the journal and a report on disk."""
+
+from __future__ import annotations
+
+import json
+import platform
+import threading
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import appliance
+from appliance.assays.model import Assay
+from appliance.cli.hardware import hardware, scorer
+from appliance.cli.report_input import report_data
+from appliance.errors import JournalError, PlanError, SettingsError
+from appliance.journal import Journal, require_free_space
+from appliance.messages.clock import read_clock
+from appliance.messages.ids import new_uuid7
+from appliance.messages.verdict import Origin, verdict_message
+from appliance.records import FieldRecord, Finding, SlideRun
+from appliance.report import write_report
+from appliance.scan.events import ScanListener
+from appliance.scan.interpret import ReadingRules
+from appliance.scan.plan import Plan, Region, Shape, check_limits, make_plan
+from appliance.scan.reader import Reader
+from appliance.scan.rig import Rig
+from appliance.scan.scanner import scan
+from appliance.settings import Settings, settings_sha256
+from appliance.verdict.form import check_operating_point, form_verdict
+from appliance.verdict.model import Verdict
+from appliance.verdict.plain import verdict_json
+from drivers.camera.frame import CameraInfo, CameraSettings
+from engines.package import EnginePackage
+from engines.scorer import BackendInfo
+
+MESSAGE_FINDINGS = 24
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be read, and for whom. restart: give up an unfinished reading of this slide and begin anew."""
+
+    accession: str
+    slide: str
+    operator: str
+    volume_ml: float | None = None
+    restart: bool = False
+
+
+@dataclass(frozen=True)
+class SlideReading:
+    """A finished reading. key: of the verdict's message. resumed: fields that an earlier start had recorded."""
+
+    run: SlideRun
+    verdict: Verdict
+    fields: list[FieldRecord]
+    findings: list[Finding]
+    key: str
+    report: Path
+    resumed: int
+    dof_um: float
+
+
+def read_slide(
+    settings: Settings, assay: Assay, order: Order, report: Path, listener: ScanListener, stop: threading.Event
+) -> SlideReading:
+    """Scan the slide on the stage and form its verdict; goes on with an unfinished reading of the same slide.
+
+    report: file for the slide report. stop: when set, the scan ends after the field in hand and raises
+    `appliance.scan.scanner.Stopped`; what was recorded stays, and the next start goes on from there.
+    Raises SettingsError, PlanError, JournalError, DeviceError, EngineError.
+    """
+    if settings.optics.magnification not in assay.magnifications:
+        raise SettingsError(
+            f"The assay {assay.name} is not read at {settings.optics.magnification}x.",
+            remedy=f"Set optics.magnification to one of: {', '.join(str(m) for m in assay.magnifications)}.",
+        )
+    settings.journal.path.parent.mkdir(parents=True, exist_ok=True)
+    with scorer(settings, assay) as (package, engine), Journal.open(settings.journal.path) as journal:
+        check_operating_point(assay, package.operating_point)
+        require_free_space(settings.journal.path, settings.journal.min_free_mb)
+        listener.step("homing")
+        with hardware(settings) as (stage, camera):
+            listener.opened(camera)
+            stage.home()
+            rig = Rig(stage, camera, CameraSettings(settings.camera.exposure_ms, settings.camera.gain_db))
+            plan = plan_for(settings, assay, rig.info)
+            check_limits(plan, {axis: stage.limits()[axis] for axis in ("x", "y")})
+            run, recorded = _run_for(journal, settings, assay, order, plan, package, engine.backend)
+            listener.planned(len(plan.fields), len(recorded))
+            reader = Reader(
+                run,
+                engine,
+                journal,
+                _rules(settings, assay, package),
+                queue_length=settings.scan.queue_length,
+                done=listener.field_done,
+            )
+            try:
+                scan(rig, plan, recorded, settings, reader, listener, stop)
+            finally:
+                reader.close()
+        return _conclude(journal, settings, assay, run, package, report, len(recorded))
+
+
+def plan_for(settings: Settings, assay: Assay, camera: CameraInfo) -> Plan:
+    """The plan for what the settings and the assay ask; the field's size follows from camera and calibration."""
+    section = settings.scan.region
+    if section is None:
+        raise PlanError(
+            "It is not known where the specimen lies.",
+            remedy="Give scan.region (centre and size in µm), or start the command with --twin.",
+        )
+    region = Region(section.x_um, section.y_um, section.width_um, section.height_um, Shape(section.shape))
+    width_um = camera.width_px * settings.optics.um_per_px
+    height_um = camera.height_px * settings.optics.um_per_px
+    fields = settings.scan.fields or assay.reading.fields_to_read(width_um, height_um)
+    return make_plan(assay.name, region, width_um, height_um, fields=fields, overlap=settings.scan.overlap)
+
+
+def _rules(settings: Settings, assay: Assay, package: EnginePackage) -> ReadingRules:
+    return ReadingRules(
+        targets=assay.labels.targets,
+        count_from=package.operating_point.threshold,
+        keep_from=package.manifest.report_threshold,
+        keep_top=settings.scan.keep_top,
+        keep_fields=settings.scan.keep_fields,
+    )
+
+
+def _run_for(
+    journal: Journal,
+    settings: Settings,
+    assay: Assay,
+    order: Order,
+    plan: Plan,
+    package: EnginePackage,
+    backend: BackendInfo,
+) -> tuple[SlideRun, set[int]]:
+    """The unfinished reading of this slide with the fields it has, or a new one."""
+    for run in journal.unfinished():
+        if (run.accession, run.slide) != (order.accession, order.slide):
+            continue
+        same = run.plan_sha256 == plan.sha256 and run.onnx_sha256 == backend.onnx_sha256 and run.assay == assay.name
+        if same and not order.restart:
+            return journal.note_resumed(run.run_id, order.operator), journal.recorded_indexes(run.run_id)
+        if not order.restart:
+            raise JournalError(
+                f"Slide {run.slide} of {run.accession} has an unfinished reading with another plan or engine.",
+                remedy="Scan with the settings of then to go on, or with --restart to give it up and begin anew.",
+            )
+        journal.abandon(run.run_id, "restarted by the operator", order.operator)
+    run = _new_run(journal, settings, assay, order, plan, package, backend)
+    journal.begin(run, plan.to_json())
+    return run, set()
+
+
+def _new_run(
+    journal: Journal,
+    settings: Settings,
+    assay: Assay,
+    order: Order,
+    plan: Plan,
+    package: EnginePackage,
+    backend: BackendInfo,
+) -> SlideRun:
+    extra = {"host": platform.node(), "python": platform.python_version(), "assay_version": assay.version}
+    if order.volume_ml is not None:
+        extra["volume_ml"] = f"{order.volume_ml:g}"
+    return SlideRun(
+        run_id=str(new_uuid7()),
+        accession=order.accession,
+        slide=order.slide,
+        run=journal.next_run_number(order.accession, order.slide),
+        assay=assay.name,
+        magnification=settings.optics.magnification,
+        na=settings.optics.na,
+        um_per_px=settings.optics.um_per_px,
+        field_width_um=plan.field_width_um,
+        field_height_um=plan.field_height_um,
+        planned_fields=len(plan.fields),
+        plan_sha256=plan.sha256,
+        engine=package.title,
+        backend=f"{backend.kind}: {backend.runtime}",
+        onnx_sha256=backend.onnx_sha256,
+        settings_sha256=settings_sha256(settings),
+        app_version=appliance.__version__,
+        operator=order.operator,
+        started_at=datetime.now(timezone.utc),
+        extra=extra,
+    )
+
+
+def _conclude(
+    journal: Journal,
+    settings: Settings,
+    assay: Assay,
+    run: SlideRun,
+    package: EnginePackage,
+    report: Path,
+    resumed: int,
+) -> SlideReading:
+    """Verdict, audit row and outbox row in one transaction; then the report."""
+    fields = journal.fields(run.run_id)
+    findings = journal.findings(run.run_id)
+    verdict = form_verdict(assay, run, fields, findings, package.operating_point)
+    origin = Origin(
+        site=settings.site,
+        device=settings.device,
+        session=journal.session,
+        seq=journal.next_seq(),
+        audit_head=journal.audit_head(),
+        clock=read_clock(),
+    )
+    message = verdict_message(run, verdict, findings[:MESSAGE_FINDINGS], origin, datetime.now(timezone.utc))
+    journal.finish(run.run_id, json.dumps(verdict_json(verdict)), message, run.operator)
+    write_report(report_data(journal, run.run_id, assay.labels.targets, None), report)
+    return SlideReading(run, verdict, fields, findings, message.key, report, resumed, settings.optics.dof_um)

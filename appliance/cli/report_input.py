@@ -1,0 +1,57 @@
+"""What the report shows, gathered from the journal."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from appliance.errors import JournalError
+from appliance.journal.reader import JournalReader
+from appliance.records import Finding, SlideRun
+from appliance.report import FindingPicture, ReportData, write_report
+from appliance.scan.crop import crop_window
+from appliance.verdict.plain import verdict_from_json
+
+
+def report_data(journal: JournalReader, run_id: str, targets: tuple[str, ...], receipt: str | None) -> ReportData:
+    """Everything on the page for one finished run. Raises JournalError when the run has no verdict yet."""
+    text = journal.verdict(run_id)
+    if text is None:
+        raise JournalError(f"Run {run_id} has no verdict yet.", remedy="Let the scan finish, then make the report.")
+    run = journal.run(run_id)
+    return ReportData(
+        run=run,
+        verdict=verdict_from_json(json.loads(text)),
+        fields=journal.fields(run_id),
+        pictures=[_picture(run, finding, image) for finding, image in journal.pictures(run_id)],
+        receipt=receipt,
+        generated_at=datetime.now(timezone.utc),
+        map_labels=targets,
+    )
+
+
+def rewrite_report(journal: Path, run_id: str, targets: tuple[str, ...], receipt: str | None, path: Path) -> None:
+    """Make the report again, now that it is known what the hub answered."""
+    with JournalReader.open(journal) as reader:
+        write_report(report_data(reader, run_id, targets, receipt), path)
+
+
+def _picture(run: SlideRun, finding: Finding, image: bytes) -> FindingPicture:
+    """The kept crop with the finding's box in the crop's own pixels."""
+    width_px = round(run.field_width_um / run.um_per_px)
+    height_px = round(run.field_height_um / run.um_per_px)
+    x0, y0, x1, y1 = crop_window(finding, width_px, height_px, run.um_per_px)
+    decoded = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
+    if decoded is None:
+        raise JournalError(f"The picture of a finding in field {finding.field_index} is damaged.", remedy="Scan again.")
+    box = (
+        finding.x_px - finding.width_px / 2 - x0,
+        finding.y_px - finding.height_px / 2 - y0,
+        finding.width_px,
+        finding.height_px,
+    )
+    return FindingPicture(finding, image, x1 - x0, y1 - y0, box, run.um_per_px)

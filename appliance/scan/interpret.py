@@ -1,0 +1,92 @@
+"""From one field's picture to its outcome, counts and findings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from appliance.records import Finding, ImageQuality, Outcome, SlideRun
+from appliance.scan.plan import PlannedField
+from appliance.scan.quality import classify, measure_quality
+from engines.scorer import Detection, Scorer
+
+
+@dataclass(frozen=True)
+class ReadingRules:
+    """What of a score is kept.
+
+    targets: labels that are findings; others are only counted. count_from: probability from which a detection
+    counts. keep_from: from which a target is kept for review. keep_top: findings whose pictures are kept.
+    keep_fields: keep every field's picture.
+    """
+
+    targets: tuple[str, ...]
+    count_from: float
+    keep_from: float
+    keep_top: int
+    keep_fields: bool = False
+
+
+@dataclass(frozen=True)
+class Interpretation:
+    """What a field's picture says. counts: detections per label from `count_from` on; findings: most probable first."""
+
+    outcome: Outcome
+    reason: str
+    quality: ImageQuality
+    counts: dict[str, int]
+    findings: tuple[Finding, ...]
+
+
+def interpret(
+    rgb: NDArray[np.uint8],
+    planned: PlannedField,
+    z_um: float,
+    outcome: Outcome,
+    reason: str,
+    *,
+    run: SlideRun,
+    scorer: Scorer,
+    rules: ReadingRules,
+) -> Interpretation:
+    """Quality first; only a field that can be read is scored. rgb: uint8 (H, W, 3), taken at height z_um.
+
+    outcome, reason: what focusing made of the field. Raises BadInput when the engine does not fit the picture.
+    """
+    quality = measure_quality(rgb)
+    if outcome is Outcome.USABLE:
+        outcome, reason = classify(quality)
+    if outcome is not Outcome.USABLE:
+        return Interpretation(outcome, reason, quality, {}, ())
+    detections = scorer.score(rgb, run.um_per_px)
+    counts = Counter(d.label for d in detections if d.probability >= rules.count_from)
+    return Interpretation(outcome, reason, quality, dict(counts), _findings(detections, planned, z_um, run, rules))
+
+
+def _findings(
+    detections: Sequence[Detection], planned: PlannedField, z_um: float, run: SlideRun, rules: ReadingRules
+) -> tuple[Finding, ...]:
+    kept = [d for d in detections if d.label in rules.targets and d.probability >= rules.keep_from]
+    return tuple(_placed(d, planned, z_um, run) for d in sorted(kept, key=lambda d: d.probability, reverse=True))
+
+
+def _placed(detection: Detection, planned: PlannedField, z_um: float, run: SlideRun) -> Finding:
+    """Pixels to stage micrometres: the frame's centre looks at the field's centre."""
+    scale = run.um_per_px
+    centre_x, centre_y = (run.field_width_um / scale - 1) / 2, (run.field_height_um / scale - 1) / 2
+    return Finding(
+        field_index=planned.index,
+        label=detection.label,
+        probability=detection.probability,
+        x_um=planned.x_um + (detection.x_px - centre_x) * scale,
+        y_um=planned.y_um + (detection.y_px - centre_y) * scale,
+        z_um=z_um,
+        x_px=detection.x_px,
+        y_px=detection.y_px,
+        width_px=detection.width_px,
+        height_px=detection.height_px,
+    )
