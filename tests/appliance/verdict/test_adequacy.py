@@ -79,11 +79,12 @@ def test_ink_is_recognised_by_the_reason_alone(assay: Assay) -> None:
     assert "Ink" in judge(assay, fields).reasons[0]
 
 
-def test_blinking_is_no_ink(assay: Assay) -> None:
-    fields = [make.field(k, Outcome.FAILED, reason="blinking lamp", quality=None) for k in range(60)]
+@pytest.mark.parametrize("words", ["inkling", "camera link lost", "blinking lamp"])
+def test_ink_inside_another_word_is_no_ink(assay: Assay, words: str) -> None:
+    fields = [make.field(k, Outcome.FAILED, reason=words, quality=None) for k in range(60)]
     verdict = judge(assay, fields)
     assert not any(reason.startswith("Ink") for reason in verdict.reasons)
-    assert "60 × blinking lamp" in verdict.reasons[0]
+    assert f"60 × {words}" in verdict.reasons[0]
 
 
 def test_nothing_could_be_focused(assay: Assay) -> None:

@@ -106,6 +106,13 @@ def test_the_score_never_falls_with_a_probability(probabilities: list[float], li
     assert slide_score(n, 5000, probabilities[::-1], point, SCORING) == before
 
 
+def test_findings_of_fields_that_were_not_read_do_not_count() -> None:
+    run, fields = make.run("serous", 61), make.fields(60, failed=1, benign=9_000)
+    stray = [*make.findings("malignant", [0.99] * 50, field=60), *make.findings("malignant", [0.4], field=3)]
+    point = make.serous_point()
+    assert form_verdict(ASSAY, run, fields, stray, point) == form_verdict(ASSAY, run, fields, [], point)
+
+
 def test_no_ties_among_slides() -> None:
     scores = [score(n, cells) for n, cells in itertools.product((0, 1, 7, 300, 9000), (9000, 9001, 20_000))]
     assert len(set(scores)) == len(scores)
