@@ -1,4 +1,4 @@
-"""A twin's stage on a real pseudo-terminal, quick enough for tests, and a Stage on top of it."""
+"""A twin's stage on a real pseudo-terminal, and a Stage on top of it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from drivers.stage import Stage, StageSettings, open_stage, standard_stage
-from drivers.twin.mechanics import MechanicsSettings, XYMechanics, ZMechanics
+from drivers.stage import Stage, StageSettings, open_stage
 from drivers.twin.stage_twin import StageTwin
-
-QUICK = MechanicsSettings(
-    x=XYMechanics(max_um=80_000, start_um=2_000, speed_mm_s=120, acceleration_mm_s2=5_000),
-    y=XYMechanics(max_um=30_000, start_um=1_000, speed_mm_s=120, acceleration_mm_s2=5_000),
-    z=ZMechanics(start_um=800, speed_mm_s=10, acceleration_mm_s2=200),
-)
+from tests.drivers.stage.quick_stage import QUICK, quick_settings
 
 
 @pytest.fixture
@@ -27,10 +21,8 @@ def twin(tmp_path: Path) -> Iterator[StageTwin]:
 
 @pytest.fixture
 def settings(twin: StageTwin) -> StageSettings:
-    """Settings that fit the twin, with short settling and a short patience."""
-    plain = standard_stage(twin.path, reply_timeout_s=0.15)
-    axes = {name: {**plain.axis(name).model_dump(), "settle_ms": 5} for name in ("x", "y", "z")}
-    return StageSettings.model_validate({**plain.model_dump(), **axes})
+    """Settings that fit the twin."""
+    return quick_settings(twin.path)
 
 
 @pytest.fixture
