@@ -13,7 +13,6 @@ from drivers.stage.settings import StageSettings, standard_stage
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 # The name that this project's udev rule gives the stage controller.
 _STAGE_PORT = "/dev/cytoscan-stage"
@@ -73,7 +72,6 @@ class OpticsSection(StrictModel):
     na: float = Field(default=0.50, gt=0, lt=1)
     um_per_px: float = Field(default=0.293, gt=0, le=5)
     wavelength_um: float = Field(default=0.55, ge=0.3, le=1.1)
-    sensor_pixel_um: float = Field(default=5.86, gt=0, le=50)
 
     @model_validator(mode="before")
     @classmethod
@@ -85,7 +83,7 @@ class OpticsSection(StrictModel):
 
     @property
     def dof_um(self) -> float:
-        """Depth of field in air, in µm: wavelength / NA² + pixel / (M NA), with M = pixel / um_per_px.
+        """Depth of field in air, in µm: wavelength / NA² + e / (M NA), where the sensor's pixel e over M is um_per_px.
 
         Source: microscopyu.com, depth of field (wave term and sensor term added).
         """
@@ -93,14 +91,12 @@ class OpticsSection(StrictModel):
 
 
 class FocusSection(StrictModel):
-    """How focus is searched and what counts as blank.
+    """How focus is searched.
 
     reference_z_um: nominal height of the specimen. search_um: how far from it focus may be searched, each way.
-    survey_points: places focused before the scan to learn the surface. coarse_step_um: of the survey's sweep.
+    survey_points: places focused before the scan to learn the surface.
     bracket_step_dof, keep_within_dof: in depths of field; a frame estimated nearer than keep_within_dof is kept.
     max_exposures: for one field, the kept frame included.
-    blank_covered: a field with a smaller share of stained pixels is blank. blank_sharpness: so is one whose
-    sharpness stays below this at every height (Tenengrad over its noise floor).
     min_z_um, max_z_um: autofocus never asks for a height outside.
     """
 
@@ -109,12 +105,9 @@ class FocusSection(StrictModel):
     reference_z_um: Positive = 3_000.0
     search_um: float = Field(default=60.0, gt=0, le=500)
     survey_points: int = Field(default=9, ge=3, le=49)
-    coarse_step_um: float = Field(default=4.0, gt=0, le=50)
     bracket_step_dof: float = Field(default=0.9, gt=0, le=3)
     max_exposures: int = Field(default=6, ge=3, le=30)
     keep_within_dof: float = Field(default=0.3, gt=0, le=0.5)
-    blank_covered: Share = 0.002
-    blank_sharpness: float = Field(default=1.15, ge=1, le=10)
 
     @field_validator("reference_z_um")
     @classmethod
