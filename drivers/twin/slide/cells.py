@@ -59,9 +59,7 @@ def _nucleus_centres(traits: CellTraits, rng: np.random.Generator) -> Points:
     return np.stack([np.cos(angles), np.sin(angles)], axis=1) * spread
 
 
-def _nuclei(
-    traits: CellTraits, canvas: Canvas, centres: Points, rng: np.random.Generator
-) -> tuple[Plane, Plane]:
+def _nuclei(traits: CellTraits, canvas: Canvas, centres: Points, rng: np.random.Generator) -> tuple[Plane, Plane]:
     """Mask in [0, 1] and chromatin density of all nuclei."""
     size = _nucleus_um(traits)
     mask, chromatin = canvas.blank(), canvas.blank()
@@ -98,8 +96,11 @@ def _lobes(traits: CellTraits, rng: np.random.Generator) -> list[Points]:
     contours = []
     for centre, angle in zip(centres, angles, strict=True):
         shape = outline(
-            lobe * float(rng.uniform(0.85, 1.15)), rng, irregular=traits.irregular,
-            aspect=float(rng.uniform(1.1, 1.6)), angle_rad=angle + math.pi / 2.0,
+            lobe * float(rng.uniform(0.85, 1.15)),
+            rng,
+            irregular=traits.irregular,
+            aspect=float(rng.uniform(1.1, 1.6)),
+            angle_rad=angle + math.pi / 2.0,
         )
         contours.append(shape + centre)
     for first, second in pairwise(centres):
@@ -125,9 +126,7 @@ def _texture(traits: CellTraits, canvas: Canvas, mask: Plane, rng: np.random.Gen
     return np.asarray(texture / np.float32(mean), dtype=np.float32)
 
 
-def _nucleoli(
-    traits: CellTraits, canvas: Canvas, centres: Points, nucleus: Plane, rng: np.random.Generator
-) -> Plane:
+def _nucleoli(traits: CellTraits, canvas: Canvas, centres: Points, nucleus: Plane, rng: np.random.Generator) -> Plane:
     """Density of nucleoli, anywhere in the inner half of the nuclei."""
     if traits.nucleoli == 0:
         return canvas.blank()
@@ -174,7 +173,7 @@ def _spread(traits: CellTraits) -> float:
 
 def _nucleus_um(traits: CellTraits) -> float:
     """Diameter of one nucleus: several in a cell are each a little smaller."""
-    return traits.nucleus_um / traits.nuclei**0.25
+    return traits.nucleus_um / math.sqrt(math.sqrt(traits.nuclei))
 
 
 def _granules(traits: CellTraits, canvas: Canvas, room: Plane, rng: np.random.Generator) -> Plane:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-NUCLEATED = frozenset(
-    {"lymphocyte", "neutrophil", "eosinophil", "macrophage", "mesothelial", "reactive", "malignant"}
-)
+NUCLEATED = frozenset({"lymphocyte", "neutrophil", "eosinophil", "macrophage", "mesothelial", "reactive", "malignant"})
 """Nucleated cells of a serous slide; the malignant share refers to these."""
 
 CLUSTER = "cluster"

@@ -11,7 +11,8 @@ from drivers.twin.slide.ink import InkPart
 from drivers.twin.slide.parts import Part
 from drivers.twin.slide.pictures import NoPictures, PicturesPart
 from drivers.twin.slide.scene import Scene, SceneObject, Slide, SpecimenArea
-from drivers.twin.slide.serous import SerousPart
+from drivers.twin.slide.serous import SerousLook, SerousPart
+from drivers.twin.slide.serous_sprites import draw_preparation
 from drivers.twin.slide.settings import Content, SlideSettings, Stain
 from drivers.twin.slide.sputum import SputumPart
 from drivers.twin.slide.stains import draw_illumination, draw_palette
@@ -94,11 +95,10 @@ def make_slide(settings: SlideSettings, seed: int) -> Slide:
 def _serous(settings: SlideSettings, seed: int, rng: np.random.Generator) -> TwinSlide:
     stain = settings.serous.stain or (Stain.PAP if rng.random() < 0.5 else Stain.LIU)
     palette = draw_palette(stain, settings.stain_od_sigma, settings.hue_jitter_deg, rng)
-    part = SerousPart(settings.serous, _centre(settings), seed, palette)
+    look = SerousLook(palette, draw_preparation(stain, rng))
+    part = SerousPart(settings.serous, _centre(settings), seed, look)
     parts: list[Part] = [part, ClutterPart(settings.clutter, seed)]
-    return TwinSlide(
-        settings.content, part.area, draw_illumination(stain, rng), Surface(settings.surface, seed), parts
-    )
+    return TwinSlide(settings.content, part.area, draw_illumination(stain, rng), Surface(settings.surface, seed), parts)
 
 
 def _sputum(settings: SlideSettings, seed: int, rng: np.random.Generator) -> TwinSlide:

@@ -145,10 +145,11 @@ def _plane(mask: NDArray[np.uint8]) -> Plane:
 
 def trimmed(od: Plane, faintest: float = 0.003) -> Plane:
     """The same sprite without its clear border, cut evenly on opposite sides so that its middle stays put."""
-    strong = od.max(axis=2) > faintest
+    strong = np.abs(od).max(axis=2) > faintest
     rows, cols = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
     if rows.size == 0:
-        return od[:1, :1].copy()
+        return np.zeros((1, 1, 3), np.float32)
     cut_rows = int(min(rows[0], od.shape[0] - 1 - rows[-1]))
     cut_cols = int(min(cols[0], od.shape[1] - 1 - cols[-1]))
-    return np.ascontiguousarray(od[cut_rows : od.shape[0] - cut_rows, cut_cols : od.shape[1] - cut_cols])
+    kept = od[cut_rows : od.shape[0] - cut_rows, cut_cols : od.shape[1] - cut_cols]
+    return np.ascontiguousarray(kept, dtype=np.float32)

@@ -192,9 +192,7 @@ def _layout(
         tiles.append(_Tile(path, x, y, width, height))
         widest, row_height = max(widest, x + width), max(row_height, height)
         x += width - feather_um
-    area = SpecimenArea(
-        centre_um[0] - widest / 2.0, centre_um[1] - (y + row_height) / 2.0, widest, y + row_height
-    )
+    area = SpecimenArea(centre_um[0] - widest / 2.0, centre_um[1] - (y + row_height) / 2.0, widest, y + row_height)
     placed = [
         _Tile(tile.path, tile.x_um + area.x_um, tile.y_um + area.y_um, tile.width_um, tile.height_um) for tile in tiles
     ]

@@ -171,9 +171,7 @@ def stamp_all(placed: Sequence[Placed], view: View, stack: LayerStack, library: 
         row = math.floor((item.y_um - y0) / scale + 0.5) - rows // 2
         col = math.floor((item.x_um - x0) / scale + 0.5) - cols // 2
         z_um = item.z_um + lift + FACE_UM - sprite.thickness_um / 2.0
-        stack.stamp(
-            sprite.od, row, col, z_um, thickness_um=sprite.thickness_um, gain=item.gain, group=item.group
-        )
+        stack.stamp(sprite.od, row, col, z_um, thickness_um=sprite.thickness_um, gain=item.gain, group=item.group)
         if item.label and view.holds(item.x_um, item.y_um):
             objects.append(
                 SceneObject(

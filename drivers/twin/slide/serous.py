@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from drivers.twin.slide.hashing import lattice_field, tile_rng
 from drivers.twin.slide.library import Libraries
 from drivers.twin.slide.placing import Cover, Placed, Tiles, log_uniform, stamp_all
 from drivers.twin.slide.scene import SceneObject, SpecimenArea
-from drivers.twin.slide.serous_sprites import serous_painter
+from drivers.twin.slide.serous_sprites import Preparation, serous_painter
 from drivers.twin.slide.settings import SerousSettings
 from drivers.twin.slide.stains import Palette
 from drivers.twin.slide.view import LayerStack, View
@@ -28,26 +29,42 @@ _CLUSTER_WIDTH_UM = {"mesothelial": 48.0, "malignant": 52.0}
 _BENIGN = {"lymphocyte": 0.34, "macrophage": 0.20, "mesothelial": 0.30, "neutrophil": 0.12, "eosinophil": 0.03}
 _EXTRAS = {"debris": 0.06, "naked_nucleus": 0.05, "fibrin": 0.008, "precipitate": 0.02}
 _VARIANTS = {
-    "red_cell": 24, "lymphocyte": 28, "neutrophil": 20, "eosinophil": 12, "macrophage": 28, "mesothelial": 44,
-    "reactive": 44, "malignant": 60, "debris": 24, "naked_nucleus": 12, "fibrin": 8, "precipitate": 12,
-}  # fmt: skip
+    "red_cell": 24,
+    "lymphocyte": 28,
+    "neutrophil": 20,
+    "eosinophil": 12,
+    "macrophage": 28,
+    "mesothelial": 44,
+    "reactive": 44,
+    "malignant": 60,
+    "debris": 24,
+    "naked_nucleus": 12,
+    "fibrin": 8,
+    "precipitate": 12,
+}
+
+
+@dataclass(frozen=True)
+class SerousLook:
+    """What differs between slides besides their cells."""
+
+    palette: Palette
+    preparation: Preparation
 
 
 class SerousPart:
     """Cells, clusters, red cells and debris within a disc."""
 
-    def __init__(
-        self, settings: SerousSettings, centre_um: tuple[float, float], seed: int, palette: Palette
-    ) -> None:
+    def __init__(self, settings: SerousSettings, centre_um: tuple[float, float], seed: int, look: SerousLook) -> None:
         rng = np.random.default_rng(np.random.SeedSequence([seed, 0xE1]))
         self._seed = seed
         self._centre = centre_um
         self._radius = settings.diameter_um / 2.0
-        self._libraries = Libraries(seed, serous_painter(palette))
+        self._libraries = Libraries(seed, serous_painter(look.palette, look.preparation))
         self._cover = Cover(self._inside, settings.blank_share, 0.45, rng)
         self._cells_per_um2 = log_uniform(settings.nucleated_per_field, rng) / FIELD_MM2 * 1e-6
         self._reds_per_um2 = log_uniform(settings.rbc_per_field, rng) / FIELD_MM2 * 1e-6
-        self._film_od = float(rng.uniform(0.004, 0.03)) * palette["film"]
+        self._film_od = float(rng.uniform(0.004, 0.03)) * look.palette["film"]
         self._kinds, self._weights = self._mixture(settings, rng)
         self._cluster_rates = self._clusters_per_um2(settings)
         self._cells = Tiles(_CELL_TILE_UM, 45.0, self._make_cells)
@@ -138,12 +155,21 @@ class SerousPart:
         heights = rng.normal(0.0, 0.35, len(x)).tolist()
         gains = np.exp(rng.normal(0.0, 0.11, len(x))).tolist()
         return [
-            Placed(kind, draw % _VARIANTS[kind], turn, cx, cy, z, gain,
-                   "" if kind == "red_cell" else kind, kind == "malignant")
+            Placed(
+                kind,
+                draw % _VARIANTS[kind],
+                turn,
+                cx,
+                cy,
+                z,
+                gain,
+                "" if kind == "red_cell" else kind,
+                kind == "malignant",
+            )
             for kind, draw, turn, cx, cy, z, gain in zip(
                 kinds, draws, turns, x.tolist(), y.tolist(), heights, gains, strict=True
             )
-        ]  # fmt: skip
+        ]
 
     def _make_clusters(self, i: int, j: int) -> list[Cluster]:
         rng = tile_rng(self._seed, _CLUSTERS, i, j)
@@ -161,6 +187,11 @@ class SerousPart:
 
 def _truth(cluster: Cluster, lift_um: float) -> SceneObject:
     return SceneObject(
-        "cluster", cluster.malignant, cluster.x_um, cluster.y_um, cluster.z_um + lift_um, cluster.width_um,
+        "cluster",
+        cluster.malignant,
+        cluster.x_um,
+        cluster.y_um,
+        cluster.z_um + lift_um,
+        cluster.width_um,
         cluster.height_um,
-    )  # fmt: skip
+    )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from drivers.twin.slide.cells import paint_cell, sum_planes
 from drivers.twin.slide.library import Painter
 from drivers.twin.slide.paint import Canvas, Sprite, outline, trimmed
+from drivers.twin.slide.settings import Stain
 from drivers.twin.slide.stains import Palette
 from drivers.twin.slide.traits import draw_traits
 
@@ -20,8 +22,13 @@ def _red_cell(palette: Palette, um_per_px: float, rng: np.random.Generator) -> S
     """A biconcave disc with a pale middle; some are ghosts. Diameter 6.2-8.2 µm."""
     diameter = float(np.clip(rng.normal(7.3, 0.45), 6.0, 8.6))
     canvas = Canvas(diameter * 1.4, um_per_px)
-    contour = outline(diameter / 2.0, rng, irregular=0.025, aspect=1.0 + abs(rng.normal(0.0, 0.06)),
-                      angle_rad=float(rng.uniform(0.0, math.pi)))
+    contour = outline(
+        diameter / 2.0,
+        rng,
+        irregular=0.025,
+        aspect=1.0 + abs(rng.normal(0.0, 0.06)),
+        angle_rad=float(rng.uniform(0.0, math.pi)),
+    )
     disc = canvas.fill(contour, soft_um=0.18)
     pallor = canvas.fill(contour * float(rng.uniform(0.42, 0.6)), soft_um=0.7)
     ghost = 0.35 if rng.random() < 0.12 else 1.0
@@ -36,8 +43,14 @@ def _debris(palette: Palette, um_per_px: float, rng: np.random.Generator) -> Spr
     """A shapeless crumb of dye and protein, 2-18 µm."""
     size = float(np.clip(4.0 * math.exp(rng.normal(0.0, 0.6)), 1.5, 18.0))
     canvas = Canvas(size * 2.2, um_per_px)
-    contour = outline(size / 2.0, rng, irregular=0.25, smoothness=0.9, aspect=float(rng.uniform(1.0, 2.2)),
-                      angle_rad=float(rng.uniform(0.0, math.pi)))
+    contour = outline(
+        size / 2.0,
+        rng,
+        irregular=0.25,
+        smoothness=0.9,
+        aspect=float(rng.uniform(1.0, 2.2)),
+        angle_rad=float(rng.uniform(0.0, math.pi)),
+    )
     lump = canvas.fill(contour, soft_um=0.35)
     density = lump * np.clip(0.8 + 0.5 * canvas.grain(1.2, rng), 0.1, 2.0) * np.float32(rng.uniform(0.1, 0.5))
     share = float(rng.uniform(0.0, 1.0))
@@ -50,8 +63,9 @@ def _naked(palette: Palette, um_per_px: float, rng: np.random.Generator) -> Spri
     """A smudged nucleus without cytoplasm: a degenerate cell."""
     size = float(rng.uniform(7.0, 14.0))
     canvas = Canvas(size * 2.0, um_per_px)
-    contour = outline(size / 2.0, rng, irregular=0.09, aspect=float(rng.uniform(1.0, 1.6)),
-                      angle_rad=float(rng.uniform(0.0, math.pi)))
+    contour = outline(
+        size / 2.0, rng, irregular=0.09, aspect=float(rng.uniform(1.0, 1.6)), angle_rad=float(rng.uniform(0.0, math.pi))
+    )
     smear = canvas.fill(contour, soft_um=float(rng.uniform(0.4, 1.0)))
     density = smear * np.clip(0.9 + 0.25 * canvas.grain(1.8, rng), 0.1, 2.0)
     planes = {"nucleus": density * np.float32(rng.uniform(0.25, 0.7))}
@@ -93,13 +107,35 @@ _BRUSHES: dict[str, _Brush] = {
 }
 
 
-def serous_painter(palette: Palette) -> Painter:
+@dataclass(frozen=True)
+class Preparation:
+    """How a slide was made: air drying swells cells (linear factor), and layers differ in thickness."""
+
+    swelling: float = 1.0
+    thickness: float = 1.0
+
+
+def draw_preparation(stain: Stain, rng: np.random.Generator) -> Preparation:
+    """Romanowsky slides are air-dried and swell by up to a quarter, Papanicolaou slides are fixed wet and do not."""
+    swelling = (
+        float(rng.uniform(1.0, 1.25)) if stain is Stain.LIU else float(np.clip(rng.normal(1.0, 0.03), 0.92, 1.08))
+    )
+    return Preparation(swelling, math.exp(rng.normal(0.0, 0.15)) / swelling)
+
+
+def serous_painter(palette: Palette, preparation: Preparation) -> Painter:
     """The painter of a slide stained with a palette; kinds are those of `traits` and those named here."""
 
     def paint(kind: str, um_per_px: float, rng: np.random.Generator) -> Sprite:
         brush = _BRUSHES.get(kind)
         if brush is not None:
             return brush(palette, um_per_px, rng)
-        return paint_cell(draw_traits(kind, rng), palette, um_per_px, rng)
+        cell = paint_cell(draw_traits(kind, rng), palette, um_per_px / preparation.swelling, rng)
+        return replace(
+            cell,
+            width_um=cell.width_um * preparation.swelling,
+            height_um=cell.height_um * preparation.swelling,
+            thickness_um=cell.thickness_um * preparation.thickness,
+        )
 
     return paint

@@ -22,18 +22,25 @@ _CONTENT, _BACILLI, _MUCUS, _GRAIN = 21, 22, 23, 27  # random streams
 # Shares of the confusers; the rest of the smear has its own densities.
 _CONFUSERS = {"precipitate": 0.30, "crystal": 0.15, "red_fibre": 0.10, "blue_rod": 0.30, "pink_fold": 0.15}
 _VARIANTS = {
-    "afb": 160, "leucocyte": 40, "smear": 16, "squame": 8, "speckle": 12, "smudge": 20, "precipitate": 24, "crystal": 20, "red_fibre": 16,
-    "blue_rod": 24, "pink_fold": 16,
-}  # fmt: skip
+    "afb": 160,
+    "leucocyte": 40,
+    "smear": 16,
+    "squame": 8,
+    "speckle": 12,
+    "smudge": 20,
+    "precipitate": 24,
+    "crystal": 20,
+    "red_fibre": 16,
+    "blue_rod": 24,
+    "pink_fold": 16,
+}
 _UNLISTED = {"speckle", "smudge"}
 
 
 class SputumPart:
     """Everything on a smear that is a rectangle on the slide."""
 
-    def __init__(
-        self, settings: SputumSettings, centre_um: tuple[float, float], seed: int, palette: Palette
-    ) -> None:
+    def __init__(self, settings: SputumSettings, centre_um: tuple[float, float], seed: int, palette: Palette) -> None:
         rng = np.random.default_rng(np.random.SeedSequence([seed, 0xE2]))
         self._seed = seed
         self._centre = centre_um

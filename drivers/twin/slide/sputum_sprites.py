@@ -73,10 +73,16 @@ def _leucocyte(palette: Palette, um_per_px: float, rng: np.random.Generator) -> 
     centres = rng.normal(0.0, size * 0.2, (lobes, 2)) if lobes > 1 else np.zeros((1, 2))
     radius = size * 0.62 / math.sqrt(lobes + 0.6)
     shapes = [
-        outline(radius * float(rng.uniform(0.8, 1.2)), rng, irregular=0.08, aspect=float(rng.uniform(1.0, 1.7)),
-                angle_rad=float(rng.uniform(0.0, math.pi))) + centre
+        outline(
+            radius * float(rng.uniform(0.8, 1.2)),
+            rng,
+            irregular=0.08,
+            aspect=float(rng.uniform(1.0, 1.7)),
+            angle_rad=float(rng.uniform(0.0, math.pi)),
+        )
+        + centre
         for centre in centres
-    ]  # fmt: skip
+    ]
     nucleus = canvas.fill(*shapes, soft_um=float(rng.uniform(0.25, 0.7)))
     texture = np.clip(1.0 + 0.14 * canvas.grain(1.8, rng), 0.3, 1.8)
     body = canvas.fill(outline(size * 0.68, rng, irregular=0.12), soft_um=0.6)
@@ -91,8 +97,9 @@ def _smear(palette: Palette, um_per_px: float, rng: np.random.Generator) -> Spri
     """A crushed nucleus, drawn out into a blue streak."""
     size = float(rng.uniform(8.0, 22.0))
     canvas = Canvas(size * 2.2, um_per_px)
-    shape = outline(size / 2.4, rng, irregular=0.16, aspect=float(rng.uniform(1.8, 4.5)),
-                    angle_rad=float(rng.normal(0.0, 0.5)))
+    shape = outline(
+        size / 2.4, rng, irregular=0.16, aspect=float(rng.uniform(1.8, 4.5)), angle_rad=float(rng.normal(0.0, 0.5))
+    )
     streak = canvas.fill(shape, soft_um=0.8) * np.clip(0.8 + 0.4 * canvas.grain(2.2, rng), 0.05, 2.0)
     planes = {"nucleus": streak * np.float32(rng.uniform(0.15, 0.7))}
     extent = np.ptp(shape, axis=0)
@@ -103,8 +110,14 @@ def _squame(palette: Palette, um_per_px: float, rng: np.random.Generator) -> Spr
     """A squamous cell: a pale, angular, folded sheet of 40-60 µm with a small nucleus and a bright edge."""
     size = float(rng.uniform(38.0, 60.0))
     canvas = Canvas(size * 1.45, um_per_px)
-    shape = outline(size / 2.0, rng, irregular=0.12, smoothness=1.0, aspect=float(rng.uniform(1.0, 1.4)),
-                    angle_rad=float(rng.uniform(0.0, math.pi)))  # fmt: skip
+    shape = outline(
+        size / 2.0,
+        rng,
+        irregular=0.12,
+        smoothness=1.0,
+        aspect=float(rng.uniform(1.0, 1.4)),
+        angle_rad=float(rng.uniform(0.0, math.pi)),
+    )
     sheet = canvas.fill(shape, soft_um=0.3)
     folds = np.clip(canvas.grain(9.0, rng) - 1.2, 0.0, None) * 0.8
     density = sheet * (1.0 + 0.12 * canvas.grain(1.2, rng) + 0.18 * canvas.grain(6.0, rng) + folds)
@@ -137,8 +150,9 @@ def _smudge(palette: Palette, um_per_px: float, rng: np.random.Generator) -> Spr
     """A pale crumbly remnant of a cell, 4-16 µm."""
     size = float(rng.uniform(4.0, 16.0))
     canvas = Canvas(size * 2.0, um_per_px)
-    shape = outline(size / 2.0, rng, irregular=0.22, aspect=float(rng.uniform(1.0, 1.9)),
-                    angle_rad=float(rng.uniform(0.0, math.pi)))  # fmt: skip
+    shape = outline(
+        size / 2.0, rng, irregular=0.22, aspect=float(rng.uniform(1.0, 1.9)), angle_rad=float(rng.uniform(0.0, math.pi))
+    )
     patchy = np.clip(0.55 + 0.6 * canvas.grain(1.6, rng), 0.0, 2.0)
     planes = {"nucleus": canvas.fill(shape, soft_um=0.8) * patchy * np.float32(rng.uniform(0.06, 0.4))}
     extent = np.ptp(shape, axis=0)
@@ -178,8 +192,11 @@ def _fibre(palette: Palette, um_per_px: float, rng: np.random.Generator) -> Spri
     line = bent_line(length, float(rng.normal(0.0, 0.7)), angle)
     line = line + np.cumsum(rng.normal(0.0, 0.08, line.shape), axis=0)
     uneven = np.clip(0.8 + 0.45 * canvas.grain(2.5, rng), 0.1, 2.0)
-    planes = {"bacillus": canvas.stroke(line, float(rng.uniform(0.5, 1.6)), 0.15) * uneven
-              * np.float32(rng.uniform(0.15, 0.6))}  # fmt: skip
+    planes = {
+        "bacillus": canvas.stroke(line, float(rng.uniform(0.5, 1.6)), 0.15)
+        * uneven
+        * np.float32(rng.uniform(0.15, 0.6))
+    }
     extent = np.ptp(line, axis=0) + 1.0
     return Sprite(trimmed(sum_planes(planes, palette, canvas)), float(extent[0]), float(extent[1]), 1.0, angle)
 
@@ -201,11 +218,13 @@ def _pink_fold(palette: Palette, um_per_px: float, rng: np.random.Generator) -> 
     """Mucus that kept some fuchsin: a soft pink streak, the colour of a bacillus without its shape."""
     size = float(rng.uniform(6.0, 30.0))
     canvas = Canvas(size * 1.8, um_per_px)
-    shape = outline(size / 2.6, rng, irregular=0.2, aspect=float(rng.uniform(1.5, 4.0)),
-                    angle_rad=float(rng.normal(0.0, 0.6)))
+    shape = outline(
+        size / 2.6, rng, irregular=0.2, aspect=float(rng.uniform(1.5, 4.0)), angle_rad=float(rng.normal(0.0, 0.6))
+    )
     streak = canvas.fill(shape, soft_um=float(rng.uniform(0.6, 2.0)))
-    planes = {"bacillus": streak * np.clip(0.7 + 0.5 * canvas.grain(1.5, rng), 0.0, 2.0)
-              * np.float32(rng.uniform(0.04, 0.25))}  # fmt: skip
+    planes = {
+        "bacillus": streak * np.clip(0.7 + 0.5 * canvas.grain(1.5, rng), 0.0, 2.0) * np.float32(rng.uniform(0.04, 0.25))
+    }
     extent = np.ptp(shape, axis=0)
     return Sprite(trimmed(sum_planes(planes, palette, canvas)), float(extent[0]), float(extent[1]), 2.0)
 

@@ -30,9 +30,7 @@ class View:
     centre_height_um: float
 
     @classmethod
-    def of(
-        cls, origin_um: tuple[float, float], size_px: tuple[int, int], um_per_px: float, surface: Surface
-    ) -> View:
+    def of(cls, origin_um: tuple[float, float], size_px: tuple[int, int], um_per_px: float, surface: Surface) -> View:
         """The view of `size_px` (width, height) whose pixel (0, 0) looks at `origin_um`."""
         x_um = origin_um[0] + np.arange(size_px[0], dtype=np.float64) * um_per_px
         y_um = origin_um[1] + np.arange(size_px[1], dtype=np.float64) * um_per_px
