@@ -76,10 +76,13 @@ class OpticsSection(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def _objective(cls, data: object) -> object:
-        objective = _OBJECTIVES.get(data.get("magnification", 450)) if isinstance(data, dict) else None
-        if isinstance(data, dict) and objective is not None:
-            return {"na": objective[0], "um_per_px": objective[1], **data}
-        return data
+        if not isinstance(data, dict):
+            return data
+        given = data.get("magnification", 450)
+        if not isinstance(given, int) or given not in _OBJECTIVES:
+            return data
+        na, um_per_px = _OBJECTIVES[given]
+        return {"na": na, "um_per_px": um_per_px, **data}
 
     @property
     def dof_um(self) -> float:

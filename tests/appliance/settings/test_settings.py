@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
+import hypothesis
 import pydantic
 import pytest
 import yaml
+from hypothesis import strategies as st
 
 from appliance.errors import SettingsError
 from appliance.settings import EXAMPLE, Settings, load_settings, settings_sha256
@@ -116,6 +119,7 @@ def test_unit_written_into_the_value(tmp_path: Path) -> None:
         ("camera:\n  exposure_ms: -4\n", 2, "camera.exposure_ms"),
         ("camera:\n  kind: webcam\n", 2, "camera.kind"),
         ("optics:\n\n  magnification: 400\n", 3, "optics.magnification"),
+        ("optics:\n  magnification: [450]\n", 2, "optics.magnification"),
         ("camera: 3\n", 1, "camera"),
         ("camera: [1, 2]\n", 1, "camera"),
         ("site: Ward 7/east\n", 1, "site"),
@@ -272,3 +276,37 @@ def test_errors_say_what_is_safe_and_what_to_do(tmp_path: Path) -> None:
     assert error.safe == "Nothing was started."
     assert error.remedy
     assert not dataclasses.is_dataclass(error)
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-10, 10**7) | st.floats(allow_nan=False) | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=6), inner, max_size=2),
+    max_leaves=4,
+)
+_SECTIONS = sorted(Settings.model_fields)
+_KEYS = sorted(
+    {
+        key
+        for info in Settings.model_fields.values()
+        if isinstance(info.annotation, type) and issubclass(info.annotation, pydantic.BaseModel)
+        for key in info.annotation.model_fields
+    }
+)
+
+
+@hypothesis.settings(max_examples=300, deadline=None)
+@hypothesis.given(
+    st.dictionaries(
+        st.sampled_from(_SECTIONS),
+        _VALUES | st.dictionaries(st.sampled_from(_KEYS), _VALUES, max_size=3),
+        max_size=3,
+    )
+)
+def test_whatever_a_file_says_it_is_settings_or_a_settings_error(data: dict[str, object]) -> None:
+    overrides = [f"{key}={json.dumps(value)}" for key, value in data.items()]
+    problems: tuple[str, ...] = ()
+    try:
+        assert settings_sha256(load_settings(None, overrides))
+    except SettingsError as error:
+        problems = error.problems
+    assert all(problem.startswith(("--set", "settings")) for problem in problems)
