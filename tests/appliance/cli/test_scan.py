@@ -51,16 +51,16 @@ def test_findings_lie_inside_their_fields(cytoscan: Callable[..., Ran], tmp_path
 
 
 @pytest.mark.parametrize("content", ["empty", "ink"])
-def test_a_slide_that_cannot_be_read_is_unsatisfactory_and_says_why(
-    cytoscan: Callable[..., Ran], content: str
-) -> None:
+def test_a_slide_that_cannot_be_read_is_unsatisfactory_and_says_why(cytoscan: Callable[..., Ran], content: str) -> None:
     ran = cytoscan("scan", "--assay", "serous", "--content", content, "--seed", "5", *FEW)
     assert ran.code == 0, ran.err
     verdict = ran.result["verdict"]
     assert verdict["category"] in {"unsatisfactory", "ND"}
     assert ran.result["fields"]["usable"] == 0
     words = " ".join(verdict["reasons"]).lower()
-    assert ("blank" in words or "empty" in words or "no specimen" in words) if content == "empty" else "obscured" in words
+    assert (
+        ("blank" in words or "empty" in words or "no specimen" in words) if content == "empty" else "obscured" in words
+    )
 
 
 def recorded(journal: Path) -> int:

@@ -1,0 +1,172 @@
+"""The reader records everything it is handed, holds the stage when it is slow, and never hides an error."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from appliance.errors import JournalError
+from appliance.records import FieldRecord, Finding, FocusResult, Outcome, SlideRun
+from appliance.scan.events import FieldDone
+from appliance.scan.interpret import ReadingRules
+from appliance.scan.plan import PlannedField
+from appliance.scan.reader import Capture, Reader
+from appliance.scan.rig import Meter
+from drivers.camera.frame import CameraSettings, Frame, FrameStatus, PixelFormat
+from engines.scorer import BackendInfo, Detection
+
+RULES = ReadingRules(targets=("afb",), count_from=0.5, keep_from=0.2, keep_top=3)
+
+
+class FixedScorer:
+    """Finds what it was told, whatever the picture."""
+
+    backend = BackendInfo("test", "fixed 1", "0" * 64, "none")
+
+    def __init__(self, *detections: Detection) -> None:
+        self._detections = list(detections)
+
+    def score(self, image: NDArray[np.uint8], um_per_px: float) -> list[Detection]:
+        return self._detections
+
+    def close(self) -> None:
+        return
+
+
+class Sink:
+    """Keeps records; waits for a gate before each when it has one; fails at a given field."""
+
+    def __init__(self, gate: threading.Semaphore | None = None, fails_at: int = -1) -> None:
+        self.records: list[tuple[FieldRecord, tuple[Finding, ...], dict[int, bytes]]] = []
+        self._gate = gate
+        self._fails_at = fails_at
+
+    def record_field(
+        self,
+        run_id: str,
+        record: FieldRecord,
+        findings: Sequence[Finding] = (),
+        pictures: Mapping[int, bytes] | None = None,
+        keep_top: int = 0,
+        *,
+        field_picture: bytes | None = None,
+    ) -> None:
+        if self._gate is not None:
+            assert self._gate.acquire(timeout=30)
+        if record.index == self._fails_at:
+            raise JournalError("The disk is full.", remedy="Free space.")
+        self.records.append((record, tuple(findings), dict(pictures or {})))
+
+
+def capture(index: int, outcome: Outcome = Outcome.USABLE) -> Capture:
+    """A stained field of 256 x 192 pixels."""
+    rng = np.random.default_rng(index)
+    pixels = rng.integers(60, 220, (192, 256, 3), dtype=np.uint8)
+    frame = Frame(index + 1, pixels, PixelFormat.RGB8, 1, 2, CameraSettings(5.0), FrameStatus.OK)
+    kept = frame if outcome is not Outcome.FAILED else None
+    focus = FocusResult(3000.0, 0.2, 0.9, "bracketed", 3)
+    reason = "" if outcome is Outcome.USABLE else "said so"
+    return Capture(PlannedField(index, 1000.0 * index, 50.0), outcome, reason, focus, kept, Meter(), {"move": 0.1})
+
+
+def run() -> SlideRun:
+    return SlideRun(
+        "r", "A", "1", 1, "afb", 900, 0.75, 0.1465, 256 * 0.1465, 192 * 0.1465, 9, "", "", "", "", "", "", "",
+        datetime.now(timezone.utc),
+    )  # fmt: skip
+
+
+def reader(sink: Sink, *detections: Detection, queue_length: int = 2, done: list[FieldDone] | None = None) -> Reader:
+    told: list[FieldDone] = [] if done is None else done
+    return Reader(run(), FixedScorer(*detections), sink, RULES, queue_length=queue_length, done=told.append)
+
+
+def test_everything_handed_over_is_recorded_in_order() -> None:
+    sink, done = Sink(), []
+    worker = reader(sink, Detection("afb", 0.9, 127.5, 95.5, 20, 8), queue_length=2, done=done)
+    for index in range(9):
+        worker.put(capture(index))
+    worker.finish()
+    assert [record.index for record, _, _ in sink.records] == list(range(9))
+    assert [d.frame_id for d in done] == list(range(1, 10))
+
+
+def test_a_detection_in_the_middle_lies_at_the_field_centre_and_weak_ones_are_not_counted() -> None:
+    sink = Sink()
+    worker = reader(
+        sink,
+        Detection("afb", 0.9, 127.5, 95.5, 20, 8),
+        Detection("afb", 0.3, 10.0, 10.0, 20, 8),
+        Detection("afb", 0.1, 30.0, 10.0, 20, 8),
+        Detection("debris", 0.99, 60.0, 60.0, 9, 9),
+    )
+    worker.put(capture(4))
+    worker.finish()
+    record, findings, pictures = sink.records[0]
+    assert record.counts == {"afb": 1, "debris": 1}
+    assert [f.probability for f in findings] == [0.9, 0.3]
+    assert (findings[0].x_um, findings[0].y_um) == pytest.approx((4000.0, 50.0))
+    assert findings[1].x_um == pytest.approx(4000.0 + (10.0 - 127.5) * 0.1465)
+    assert all(picture.startswith(b"\xff\xd8") for picture in pictures.values())
+
+
+def test_pictures_are_made_only_for_findings_that_can_be_among_the_best() -> None:
+    sink = Sink()
+    worker = reader(sink, Detection("afb", 0.9, 100, 90, 20, 8))
+    for index in range(9):
+        worker.put(capture(index))
+    worker.finish()
+    assert sum(len(pictures) for _, _, pictures in sink.records) == RULES.keep_top
+
+
+def test_a_slow_sink_holds_the_producer_and_nothing_is_dropped() -> None:
+    gate = threading.Semaphore(0)
+    sink = Sink(gate)
+    worker = reader(sink, queue_length=2)
+    handed: list[int] = []
+
+    def produce() -> None:
+        for index in range(8):
+            worker.put(capture(index))
+            handed.append(index)
+
+    producer = threading.Thread(target=produce)
+    producer.start()
+    producer.join(timeout=1.5)
+    assert producer.is_alive(), "the producer was not held"
+    assert len(handed) <= 3, "more than the queue and the one in hand were taken"
+    for _ in range(8):
+        gate.release()
+    producer.join(timeout=30)
+    worker.finish()
+    assert [record.index for record, _, _ in sink.records] == list(range(8))
+
+
+def test_an_error_while_recording_comes_out_and_stops_the_reader() -> None:
+    sink = Sink(fails_at=1)
+    worker = reader(sink)
+
+    def hand_over() -> None:
+        for index in range(20):
+            worker.put(capture(index))
+        worker.finish()
+
+    with pytest.raises(JournalError, match="disk is full"):
+        hand_over()
+    worker.close()
+    assert [record.index for record, _, _ in sink.records] == [0]
+
+
+def test_fields_that_are_blank_or_failed_are_recorded_unscored() -> None:
+    sink = Sink()
+    worker = reader(sink, Detection("afb", 0.9, 100, 90, 20, 8))
+    worker.put(capture(0, Outcome.BLANK))
+    worker.put(capture(1, Outcome.FAILED))
+    worker.finish()
+    outcomes = [(record.outcome, record.counts, record.quality is None) for record, _, _ in sink.records]
+    assert outcomes == [(Outcome.BLANK, {}, False), (Outcome.FAILED, {}, True)]

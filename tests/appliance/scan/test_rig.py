@@ -1,0 +1,76 @@
+"""The rig on the twin: only complete, fresh frames come out, and every second is accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from appliance.scan.rig import Rig
+from appliance.settings import load_settings
+from drivers.camera.frame import CameraSettings, FrameStatus
+from drivers.camera.twin import TwinCamera
+from drivers.errors import FrameTimeout
+from drivers.stage import open_stage
+from drivers.twin.launch import TwinProcess
+from drivers.twin.settings import load_settings as twin_settings
+
+SMALL = ("camera.width_px=640", "camera.height_px=480", "builder.ahead=0")
+
+
+@contextmanager
+def rig_on_twin(folder: Path, *assignments: str) -> Iterator[Rig]:
+    with TwinProcess(twin_settings(None, [*SMALL, *assignments]), folder) as twin:
+        settings = load_settings(None, [f"stage.port={twin.port}"])
+        camera = TwinCamera(twin.camera)
+        with open_stage(settings.stage) as stage:
+            stage.home()
+            yield Rig(stage, camera, CameraSettings(5.0))
+        camera.close()
+
+
+def test_exposures_and_times_are_counted_and_taken_once(tmp_path: Path) -> None:
+    with rig_on_twin(tmp_path) as rig:
+        rig.go_to(38_000, 13_000)
+        first = rig.expose_at(3_000)
+        second = rig.expose_at(3_002)
+        meter = rig.meter.take()
+        assert second.frame_id > first.frame_id
+        assert meter.exposures == 2
+        assert meter.seconds["move"] > 0
+        assert meter.seconds["expose"] >= 2 * 0.029
+        assert meter.hardware_s >= 2 * 0.029
+        assert rig.meter.take().exposures == 0
+
+
+def test_the_same_height_again_needs_no_move(tmp_path: Path) -> None:
+    with rig_on_twin(tmp_path) as rig:
+        rig.go_to(38_000, 13_000)
+        rig.expose_at(3_000)
+        rig.meter.take()
+        rig.expose_at(3_000)
+        assert rig.meter.take().seconds["move"] == 0
+
+
+def test_incomplete_and_stale_frames_are_taken_again(tmp_path: Path) -> None:
+    with rig_on_twin(tmp_path, "faults.frame_incomplete=0.3", "faults.frame_stale=0.2", "seed=4") as rig:
+        rig.go_to(38_000, 13_000)
+        taken = 0
+        for n in range(12):
+            try:
+                frame = rig.expose_at(3_000 + n)
+            except FrameTimeout:
+                continue
+            taken += 1
+            assert frame.status is FrameStatus.OK
+        assert taken > 0
+        assert rig.meter.take().exposures > 12
+
+
+def test_no_complete_frame_is_an_error_that_says_what_came(tmp_path: Path) -> None:
+    with rig_on_twin(tmp_path, "faults.frame_incomplete=1.0") as rig:
+        rig.go_to(38_000, 13_000)
+        with pytest.raises(FrameTimeout, match=r"after 3 triggers; frame \d+ came incomplete"):
+            rig.expose_at(3_000)
