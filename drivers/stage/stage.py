@@ -12,16 +12,18 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from drivers.errors import AxisFault, DeviceError, LimitError, LinkLost, NotHomed
+from drivers.errors import AxisFault, DeviceError, LinkLost, NotHomed
 from drivers.stage.axis import AxisDriver, come_to_rest, wait_idle
 from drivers.stage.dialect import Address, Fault, Intent, Verb
+from drivers.stage.homing import home_axes
+from drivers.stage.limits import askable, on_grid, require_ways_inside
 from drivers.stage.model import ControllerInfo, Move, MoveStopped, MoveTimes, Position, StageBusy, Trust
-from drivers.stage.motion import Leg, Standing, Trapezoid, plan_legs, schedule
+from drivers.stage.motion import Standing, Trapezoid, plan_legs, schedule
 from drivers.stage.runner import MoveRunner, stopped
 from drivers.stage.session import Session, SessionCounts, TraceEntry
 from drivers.stage.settings import AXES, AxisName, StageSettings
 
-_REST_S = 2.0
+_REST_S = 1.0
 _SPARE_S = 5.0
 _Z_FIRST: tuple[AxisName, ...] = ("z", "x", "y")
 
@@ -71,9 +73,7 @@ class Stage:
 
     def limits(self) -> dict[AxisName, tuple[float, float]]:
         """Lowest and highest target in µm that a move may ask for; Z leaves room below for its approach."""
-        ends = {name: (axis.settings.min_um, axis.settings.max_um) for name, axis in self._axes.items()}
-        ends["z"] = (ends["z"][0] + self.settings.approach_um, ends["z"][1])
-        return ends
+        return {name: askable(self.settings, name) for name in AXES}
 
     def position(self) -> Position:
         """Where the controller counts the axes to be.
@@ -93,13 +93,13 @@ class Stage:
         Raises:
             AxisFault: an axis did not find its reference; nothing else moves then. LinkLost.
         """
-        with self._motion, self._guard():
+        with self._motion, self._made_safe(), self._guard():
             self._open, self._standing = None, None
-            z_um = self._home_axes(("z",))["z"]
+            z_um = self._home("z")["z"]
             if z_um > self.settings.retract_z_um:
                 lost = Fault("", f"stands at {z_um:.1f} µm after homing, which is not retracted", needs_home=True)
                 raise self._axes["z"].error(lost)
-            ends = self._home_axes(("x", "y"))
+            ends = self._home("x", "y")
             self._standing = Standing(ends["x"], ends["y"], z_um, z_rising_from_um=z_um)
 
     def move(self, x_um: float | None = None, y_um: float | None = None, z_um: float | None = None) -> Move:
@@ -118,7 +118,9 @@ class Stage:
                     safe="The last move goes on.",
                     remedy="Wait for it, or stop the stage.",
                 )
-            targets: dict[AxisName, float] = {n: self._inside(n, um) for n in AXES if (um := asked[n]) is not None}
+            targets: dict[AxisName, float] = {
+                n: on_grid(self.settings, n, um) for n in AXES if (um := asked[n]) is not None
+            }
             self._require_homed()
             with self._made_safe(), self._guard():
                 self._standing = self._standing or self._look()
@@ -160,8 +162,7 @@ class Stage:
         Raises:
             LinkLost: the stop could not be delivered. AxisFault: an axis does not come to rest.
         """
-        self._send_stop()
-        with self._motion, self._guard():
+        with self._halted():
             restless = [name for name in _Z_FIRST if not self._rest(name)]
         if restless:
             fault = Fault("", "does not come to rest after a stop", needs_home=True)
@@ -176,8 +177,7 @@ class Stage:
         Raises:
             LinkLost: the controller cannot be reached. AxisFault: Z failed on the way.
         """
-        self._send_stop()
-        with self._motion, self._guard():
+        with self._halted():
             retracted = self._rest("z") and self._lower_z()
             for name in _Z_FIRST[1:]:
                 self._rest(name)
@@ -190,19 +190,33 @@ class Stage:
     def __enter__(self) -> Stage:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._make_safe()
         self.close()
 
-    def _send_stop(self) -> None:
-        """Tell all devices to brake; whoever waits for a move gives up, and no move is open any more."""
+    @contextmanager
+    def _halted(self) -> Iterator[None]:
+        """Tell all devices to brake; inside, no move is open and none can begin."""
         self._stop_asked.set()
+        lost: LinkLost | None = None
         try:
+            self._send_stop()
+        except LinkLost as error:
+            lost = error
+        with self._motion:
+            self._stop_asked.clear()
+            self._open, self._standing = None, None
+            if lost:
+                raise lost
             with self._guard():
-                self._session.urgent([Intent(Verb.STOP, Address(device)) for device in self.settings.devices()])
-        finally:
-            with self._motion:
-                self._stop_asked.clear()
-                self._open, self._standing = None, None
+                # Whoever held the lock may have started a leg just after the first stop.
+                self._send_stop()
+                yield
+
+    def _send_stop(self) -> None:
+        with self._guard():
+            self._session.urgent([Intent(Verb.STOP, Address(device)) for device in self.settings.devices()])
 
     def _rest(self, name: AxisName) -> bool:
         return come_to_rest(self._axes[name], self._clock() + _REST_S, self._clock, self._pause)
@@ -244,19 +258,8 @@ class Stage:
         except DeviceError as error:
             return f"Z could not be retracted: {error.what}"
         if retracted:
-            return f"All axes were stopped and Z is retracted to {self.settings.retract_z_um:.0f} µm."
+            return "All axes were stopped and Z is retracted."
         return "All axes were stopped; Z does not know where it is and was left standing."
-
-    def _inside(self, name: AxisName, um: float) -> float:
-        """The target on the axis's grid of steps, when it lies within the limits."""
-        axis = self._axes[name].settings
-        if not axis.min_um <= um <= axis.max_um:
-            raise LimitError(
-                f"Target {name} = {um:.1f} µm lies outside the limits {axis.min_um:.0f} to {axis.max_um:.0f} µm.",
-                safe="Nothing was moved.",
-                remedy="Choose a target, or an area to scan, inside the limits.",
-            )
-        return axis.to_um(axis.to_steps(um))
 
     def _require_homed(self) -> None:
         lost = [f"{name} is {axis.trust.value}" for name, axis in self._axes.items() if axis.trust is not Trust.HOMED]
@@ -272,8 +275,7 @@ class Stage:
 
     def _plan(self, now: Standing, targets: dict[AxisName, float]) -> MoveRunner:
         legs = tuple(plan_legs(now, targets, self.settings))
-        for leg in legs:
-            self._require_way_inside(leg)
+        require_ways_inside(self.settings, legs)
         settles: dict[AxisName, float] = {name: axis.settings.settle_ms / 1e3 for name, axis in self._axes.items()}
         motion_s, total_s = schedule(now, legs, self.profiles, settles)
         ends = {name: way[-1] for leg in legs for name, way in leg.items()}
@@ -288,29 +290,9 @@ class Stage:
             pause=self._pause,
         )
 
-    def _require_way_inside(self, leg: Leg) -> None:
-        lowest, bottom = min(leg.get("z", (self.settings.z.max_um,))), self.settings.z.min_um
-        if lowest < bottom:
-            raise LimitError(
-                f"To approach z = {leg['z'][-1]:.1f} µm from below, z would pass {lowest:.1f} µm (limit {bottom:.0f}).",
-                safe="Nothing was moved.",
-                remedy=f"Choose a target at least {self.settings.approach_um:.1f} µm above the lower limit.",
-            )
-
-    def _home_axes(self, names: tuple[AxisName, ...]) -> dict[AxisName, float]:
-        """Home axes side by side; where they stand then."""
-        self._pause(0.0)
+    def _home(self, *names: AxisName) -> dict[AxisName, float]:
         axes = [self._axes[name] for name in names]
-        for axis in axes:
-            axis.clear_flags()
-            axis.start_home()
-        ends: dict[AxisName, float] = {}
-        for axis in axes:
-            ends[axis.name] = wait_idle(axis, self._clock() + self._longest_s(axis.name), self._clock, self._pause)
-            if not axis.is_homed():
-                raise axis.error(Fault("", "did not find its reference", needs_home=True))
-            axis.trust = Trust.HOMED
-        return ends
+        return home_axes(axes, lambda axis: self._longest_s(axis.name), self._clock, self._pause)
 
     def _longest_s(self, name: AxisName) -> float:
         """A generous time for the whole travel, homing included."""

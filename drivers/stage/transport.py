@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -122,6 +123,9 @@ class SerialTransport:
             if self._closed:
                 return
             self._closed = True
+        # An unplugged port cannot be told; its mark is gone with it.
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(self._serial.fileno(), termios.TIOCNXCL)
         try:
             self._serial.close()
         except (OSError, termios.error) as error:

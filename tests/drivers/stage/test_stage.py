@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import time
@@ -10,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from drivers.errors import AxisFault, LimitError, LinkLost, NotHomed
-from drivers.stage import MoveStopped, NoAnswer, Stage, StageBusy, Trust
+from drivers.stage import Move, MoveStopped, NoAnswer, Stage, StageBusy, Trust
 from drivers.twin.pty_port import LineFault
 from drivers.twin.stage_twin import StageTwin
 from drivers.twin.zaber_axis import AxisEvent
@@ -316,3 +317,58 @@ def test_closing_twice_is_fine_and_ends_everything(homed: Stage) -> None:
     homed.close()
     with pytest.raises(LinkLost, match="closed"):
         homed.home()
+
+
+def test_when_x_does_not_home_y_is_stopped(twin: StageTwin, opened: Callable[..., Stage]) -> None:
+    stage = opened()
+    twin.chain.suffer("x", AxisEvent.STALL_NEXT_MOVE)
+    twin.mechanics.command_move("y", 30_000)
+    until(lambda: not twin.mechanics.busy("y", time.monotonic()))
+
+    def stall_soon() -> None:
+        until(lambda: "1 2 home" in sent(stage))
+        twin.chain.suffer("x", AxisEvent.STALL)
+
+    saboteur = threading.Thread(target=stall_soon)
+    saboteur.start()
+    with pytest.raises(AxisFault, match="axis x") as caught:
+        stage.home()
+    saboteur.join(5)
+    assert "Z is retracted" in caught.value.safe
+    assert stage.trust == {"x": Trust.FAULT, "y": Trust.UNKNOWN, "z": Trust.HOMED}
+    assert twin.mechanics.targets()[1] > 1_000, "y must not go on homing"
+
+
+def test_leaving_in_trouble_retracts_z(twin: StageTwin, homed: Stage) -> None:
+    homed.move_and_wait(z_um=2_000)
+    with pytest.raises(RuntimeError, match="elsewhere"), homed:
+        raise RuntimeError("something elsewhere")
+    assert twin.mechanics.targets()[2] == pytest.approx(500)
+
+
+def test_leaving_in_peace_leaves_z_where_it_is(twin: StageTwin, homed: Stage) -> None:
+    with homed:
+        homed.move_and_wait(z_um=2_000)
+    assert twin.mechanics.targets()[2] == pytest.approx(2_000)
+
+
+def test_no_leg_begins_after_a_stop(twin: StageTwin, homed: Stage) -> None:
+    """Stops at many instants of a move of several legs: what the stage says afterwards is where it stays."""
+    for delay_ms in range(0, 120, 8):
+        homed.move_and_wait(1_000, 500, 3_000)
+        move = homed.move(5_000, 5_000, 3_010)
+        waiting = threading.Thread(target=lambda move=move: _wait_stopped(homed, move))
+        waiting.start()
+        time.sleep(delay_ms / 1e3)
+        homed.stop()
+        waiting.join(5)
+        assert homed.trust == ALL_HOMED
+        position = homed.position()
+        now = time.monotonic()
+        assert not any(twin.mechanics.busy(axis, now) for axis in ("x", "y", "z"))
+        assert twin.mechanics.targets() == pytest.approx((position.x_um, position.y_um, position.z_um), abs=0.1)
+
+
+def _wait_stopped(stage: Stage, move: Move) -> None:
+    with contextlib.suppress(MoveStopped):
+        stage.wait(move)
