@@ -18,15 +18,16 @@ def run_hub(
     store: Path,
     on_verdict: OnVerdict,
     *,
-    stop: threading.Event,
+    stop: threading.Event | None = None,
     on_change: Callable[[str], None] | None = None,
 ) -> None:
-    """Receive until `stop` is set.
+    """Receive until `stop` is set, or Ctrl-C.
 
     protocol: "5" or "3.1.1". store: SQLite file. on_verdict: called for each verdict taken for the first time.
     on_change: called with what keeps the hub from receiving, and with an empty text when it listens again.
     Raises JournalError when the store cannot be opened, ApplianceError when the hub stops by a fault.
     """
+    stop = stop or threading.Event()
     with HubStore.open(store) as opened:
         hub = Hub(opened, hub_options(host, port, protocol), on_verdict)
         hub.start()
