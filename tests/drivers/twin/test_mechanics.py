@@ -20,7 +20,7 @@ OWN_ERRORS = (
 )  # fmt: skip
 
 
-def ideal(axis: str = "z", axis_values: dict[str, Any] | None = None, **own: Any) -> MechanicsSettings:
+def ideal(axis: str = "z", axis_values: dict[str, Any] | None = None, **own: object) -> MechanicsSettings:
     """A stage without any error but those named."""
     values: dict[str, Any] = dict.fromkeys(OWN_ERRORS, 0)
     for name in ("x", "y", "z"):
