@@ -38,7 +38,7 @@ class TwinCamera:
             with reachable(Path(self._address)) as name:
                 self._socket.connect(name)
             self._hello, self._ring = self._greet()
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, KeyError, TypeError, ValueError) as error:
             self._socket.close()
             raise self._lost(f"no camera at {self._address}: {error}.") from error
 
@@ -46,7 +46,10 @@ class TwinCamera:
         data, fds, _, _ = socket.recv_fds(self._socket, MAX_LINE_BYTES, 1)
         try:
             line, _, self._received = data.partition(b"\n")
-            hello = Hello(**decode(line))
+            message = decode(line)
+            if message["op"] == "error":
+                raise ValueError(message["message"])
+            hello = Hello(**message)
             ring = FrameRing(fds[0], hello.slots, hello.height_px, hello.width_px, writable=False)
         except IndexError as error:
             raise ValueError("the server sent no frame memory") from error

@@ -86,7 +86,7 @@ class CameraModel(BaseModel):
     hot_pixels: int = Field(default=20, ge=0, le=10_000)
     sensor_dust: int = Field(default=6, ge=0, le=500, description="specks in front of the sensor")
     vignetting: float = Field(default=0.08, ge=0.0, le=0.9, description="loss at the corner")
-    colour_cast: tuple[float, float, float] = Field(default=(0.97, 1.0, 0.90), description="lamp and filters, R G B")
+    colour_cast: tuple[float, float, float] = Field(default=(1.0, 0.985, 0.95), description="lamp and filters, R G B")
     lamp_drift_per_hour: float = Field(default=0.003, ge=0.0, le=0.5)
     flicker: float = Field(default=0.002, ge=0.0, le=0.5, description="1 sigma, per exposure")
     slots: int = Field(default=6, ge=4, le=64, description="frames in the shared ring")
