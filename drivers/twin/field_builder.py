@@ -154,6 +154,11 @@ class FieldBuilder:
             self._held = slot.field
             return slot.field
 
+    def is_ready(self, x_um: float, y_um: float) -> bool:
+        """Whether `field` would return at once."""
+        with self._changed:
+            return self._ready(x_um, y_um) is not None
+
     def wish(self, places: Sequence[Place]) -> None:
         """Prepare these places next, in this order, while nothing is waited for; replaces earlier wishes."""
         with self._changed:

@@ -1,0 +1,134 @@
+"""Fields prepared in another process, and the guess where the stage goes next."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from drivers.twin.field_builder import BuilderStopped, FieldBuilder, build_field
+from drivers.twin.imaging import Pose, absorbed
+from drivers.twin.lookahead import Lookahead, next_places
+from drivers.twin.mechanics import Mechanics
+from drivers.twin.settings import load_settings
+from drivers.twin.slide import SpecimenArea, make_slide
+
+SETTINGS = load_settings(
+    None, ["camera.width_px=320", "camera.height_px=240", "builder.memory_mb=200", "slide.content=serous", "seed=2"]
+)
+AREA = SpecimenArea(35_000.0, 10_000.0, 6_000.0, 6_000.0)
+HERE = (37_500.0, 12_500.0)
+
+
+@pytest.fixture
+def builder() -> Iterator[FieldBuilder]:
+    made = FieldBuilder(SETTINGS)
+    yield made
+    made.close()
+    made.close()
+
+
+def _built_within(builder: FieldBuilder, place: tuple[float, float], seconds: float) -> float:
+    """Seconds until the field was ready; waits without asking for it."""
+    begun = time.monotonic()
+    while builder.is_ready(*place) is False:
+        assert time.monotonic() < begun + seconds
+        time.sleep(0.01)
+    return time.monotonic() - begun
+
+
+def test_a_field_from_the_other_process_is_the_same_field(builder: FieldBuilder) -> None:
+    theirs = builder.field(*HERE)
+    ours = build_field(make_slide(SETTINGS.slide, SETTINGS.seed), SETTINGS, HERE)
+    assert theirs.truth == ours.truth
+    assert theirs.surface_um == ours.surface_um
+    assert len(theirs.prepared.objects) > 3
+    assert theirs.prepared.objects == ours.prepared.objects
+    pose = Pose.still(*HERE, 0.7)
+    assert np.array_equal(absorbed(theirs.prepared, pose, 320, 240), absorbed(ours.prepared, pose, 320, 240))
+
+
+def test_stage_errors_of_a_few_micrometres_reuse_the_field(builder: FieldBuilder) -> None:
+    field = builder.field(*HERE)
+    assert builder.field(HERE[0] + 4.0, HERE[1] - 4.0) is field
+    assert builder.field(HERE[0] + 40.0, HERE[1]) is not field
+
+
+def test_wishes_are_built_without_being_asked_for(builder: FieldBuilder) -> None:
+    places = [(HERE[0] + 94.0 * k, HERE[1]) for k in range(3)]
+    builder.wish(places)
+    for place in places:
+        _built_within(builder, place, 10.0)
+    waited: list[int] = []
+    builder.field(*places[2], waiting=lambda: waited.append(1))
+    assert not waited
+
+
+def test_the_field_in_use_outlives_all_wishes(builder: FieldBuilder) -> None:
+    held = builder.field(*HERE)
+    before = absorbed(held.prepared, Pose.still(*HERE, 1.0), 320, 240)
+    for row in range(3):
+        places = [(HERE[0] + 94.0 * k, HERE[1] + 80.0 * (row + 1)) for k in range(3)]
+        builder.wish(places)
+        for place in places:
+            _built_within(builder, place, 10.0)
+    assert np.array_equal(absorbed(held.prepared, Pose.still(*HERE, 1.0), 320, 240), before)
+
+
+def test_what_is_needed_now_comes_before_wishes(builder: FieldBuilder) -> None:
+    wishes = [(HERE[0] + 94.0 * k, HERE[1] + 300.0) for k in range(3)]
+    builder.wish(wishes)
+    builder.field(*HERE)
+    assert not builder.is_ready(*wishes[2])
+
+
+def test_a_dead_process_is_said(builder: FieldBuilder) -> None:
+    builder.field(*HERE)
+    builder.close()
+    with pytest.raises(BuilderStopped):
+        builder.field(HERE[0] + 1000.0, HERE[1])
+
+
+def test_a_field_too_large_for_its_memory_is_drawn_with_fewer_layers() -> None:
+    slide = make_slide(SETTINGS.slide, SETTINGS.seed)
+    full = build_field(slide, SETTINGS, HERE)
+    store = np.zeros(round(0.7 * len(full.prepared.store)), np.complex64)
+    coarse = build_field(slide, SETTINGS, HERE, store)
+    assert len(coarse.prepared.blocks[0].heights_um) < len(full.prepared.blocks[0].heights_um)
+    assert coarse.truth.defocus_um == pytest.approx(full.truth.defocus_um, abs=0.5)
+
+
+def test_a_row_goes_on_and_turns_at_the_edge_of_the_specimen() -> None:
+    row = [(39_000.0, 11_000.0), (39_500.0, 11_000.0), (40_000.0, 11_000.0)]
+    assert next_places(row, AREA, 2) == [(40_500.0, 11_000.0), (41_000.0, 11_000.0)]
+    at_the_edge = [(40_500.0, 10_700.0), (40_500.0, 11_000.0), (40_800.0, 11_000.0), (41_100.0, 11_000.0)]
+    assert next_places(at_the_edge, AREA, 2) == [(41_100.0, 11_300.0), (40_800.0, 11_300.0)]
+
+
+def test_after_a_turn_the_row_runs_back() -> None:
+    turned = [(40_000.0, 11_000.0), (40_500.0, 11_000.0), (41_000.0, 11_000.0), (41_000.0, 11_340.0)]
+    assert next_places(turned, AREA, 3) == [(40_500.0, 11_340.0), (40_000.0, 11_340.0), (39_500.0, 11_340.0)]
+
+
+def test_nothing_is_guessed_from_too_little() -> None:
+    assert next_places([(40_000.0, 11_000.0)], AREA, 2) == []
+    assert next_places([(40_000.0, 11_000.0), (40_000.0, 11_300.0)], AREA, 2) == []
+    first_row = [(40_500.0, 11_000.0), (41_000.0, 11_000.0)]
+    assert next_places(first_row, AREA, 2) == []
+
+
+def test_the_field_approached_is_ready_on_arrival_and_the_next_soon_after(builder: FieldBuilder) -> None:
+    now = [0.0]
+    mechanics = Mechanics(SETTINGS.mechanics, lambda: now[0])
+    mechanics.command_move("y", HERE[1])
+    mechanics.command_move("x", HERE[0])
+    now[0] = 100.0
+    lookahead = Lookahead(mechanics, builder, AREA, 1)
+    try:
+        mechanics.command_move("x", HERE[0] + 94.0)
+        now[0] = 200.0
+        x, y, _ = mechanics.true_position(200.0)
+        _built_within(builder, (x, y), 10.0)
+        _built_within(builder, (x + 94.0, y), 10.0)
+    finally:
+        lookahead.close()
