@@ -54,11 +54,11 @@ def demo(
         console.rule("what the hub received")
         for verdict in received:
             body = verdict.body
-            fields = f"{body.fields.usable} of {body.fields.planned} fields usable"
+            usable = f"{body.fields.usable} of {body.fields.planned} fields usable"
             console.print(
                 f"{body.accession} {body.slide} run {body.run}, {body.assay}: [bold]{body.category}[/bold]",
                 body.title,
-                f"({fields}, {body.backend.engine})",
+                f"({usable}, {body.backend.engine})",
                 highlight=False,
             )
     console.print(f"\n{len(received)} verdicts received by the hub in {time.monotonic() - start:.0f} s.")
