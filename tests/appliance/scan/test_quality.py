@@ -18,12 +18,13 @@ def field(level: float = 200.0, noise: float = 2.0, seed: int = 0) -> NDArray[np
 
 
 def stained(share: float, blur: float = 0.0) -> NDArray[np.uint8]:
-    """Dark blue discs over about a share of the picture."""
-    picture, rng = field(), np.random.default_rng(3)
+    """Dark blue discs over about a share of the picture, blurred before the sensor adds its noise."""
+    picture, rng = field(noise=0.0), np.random.default_rng(3)
     for _ in range(round(share * 384 * 512 / (np.pi * 12**2))):
         centre = (int(rng.integers(0, 512)), int(rng.integers(0, 384)))
         cv2.circle(picture, centre, 12, (70, 60, 130), -1)
-    return cv2.GaussianBlur(picture, (0, 0), blur) if blur else picture
+    seen = cv2.GaussianBlur(picture, (0, 0), blur) if blur else picture
+    return (seen + rng.normal(0, 2, seen.shape)).clip(0, 255).astype(np.uint8)
 
 
 def test_background_is_the_clear_part_whatever_lies_on_it() -> None:
