@@ -81,7 +81,7 @@ class MoveRunner:
         idle_s = max(self._idle_s.values(), default=self._clock())
         settled_s = max((t + self._axes[n].settings.settle_ms / 1e3 for n, t in self._idle_s.items()), default=idle_s)
         self._pause(settled_s - self._clock())
-        return MoveTimes(move_s=idle_s - self.move.started_s, settle_s=settled_s - idle_s)
+        return MoveTimes(move_s=idle_s - self.move.started_s, settle_s=self._clock() - idle_s)
 
     def _arrived(self, status: AxisStatus, way: _Way) -> bool:
         return abs(status.um - way.target_um) <= self._arrival_um

@@ -91,8 +91,8 @@ class StageSettings(BaseModel):
 def standard_stage(port: str, **changes: object) -> StageSettings:
     """The stage of the reference instrument: X and Y on device 1, focus on device 2.
 
-    Settle times come from the decay of a 3 µm ringing with 25 ms time constant to under a third of a pixel of blur (XY)
-    and from the 20 ms that Squid waits after a Z step.
+    After 80 ms an XY ringing of 3 µm with 25 ms time constant has come down to 0.12 µm, which at 35 Hz blurs a 5 ms
+    exposure by at most 0.13 µm (under half a pixel at 450x). The 20 ms of Z are what Squid waits after a Z step.
     """
     values: dict[str, object] = {
         "port": port,

@@ -104,7 +104,7 @@ class SerialTransport:
                 os.read(self._wake_read, _CHUNK)
             if len(ready) > (self._wake_read in ready):
                 return bytes(self._serial.read(max(1, min(_CHUNK, self._serial.in_waiting))))
-        except (serial.SerialException, OSError, termios.error, ValueError, TypeError) as error:
+        except (serial.SerialException, OSError, termios.error) as error:
             raise self._lost(error) from error
         return b""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
+import statistics
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -372,3 +374,18 @@ def test_no_leg_begins_after_a_stop(twin: StageTwin, homed: Stage) -> None:
 def _wait_stopped(stage: Stage, move: Move) -> None:
     with contextlib.suppress(MoveStopped):
         stage.wait(move)
+
+
+def test_waiting_costs_little_and_never_ends_early(homed: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    """The bound is generous, for busy machines; `python -m drivers.stage.bench` measures."""
+    homed.move_and_wait(1_000, 1_000, 1_000)
+    over_ms = []
+    for index in range(1, 16):
+        move = homed.move(x_um=1_000 + 565 * index, z_um=1_000 + index % 3)
+        times = homed.wait(move)
+        over_ms.append(1e3 * (times.move_s - move.motion_s))
+        assert times.settle_s >= 0.0049
+    with capsys.disabled():
+        sys.stdout.write(f" wait overhead: median {statistics.median(over_ms):.2f} ms, most {max(over_ms):.2f} ms ")
+    assert min(over_ms) > -0.5
+    assert statistics.median(over_ms) < 40
