@@ -14,7 +14,7 @@ from ..slide_samples import Samples
 from .crash_child import FIELDS_A_SLIDE, FINDINGS, KEEP_TOP
 
 CHILD = Path(__file__).with_name("crash_child.py")
-KILLS = 6
+KILLS = 4
 
 
 def killed_while(work: str, path: Path, chance: random.Random) -> list[str]:
