@@ -9,6 +9,7 @@ import argparse
 import json
 import signal
 import sys
+import threading
 from pathlib import Path
 
 from drivers.twin.mechanics import MechanicsSettings
@@ -18,13 +19,13 @@ from drivers.twin.stage_twin import StageTwin
 
 def serve(run_dir: Path, mechanics: MechanicsSettings, line: LineSettings) -> int:
     """Run until a signal comes."""
-    signals = {signal.SIGTERM, signal.SIGINT}
-    # Blocked before any thread starts, so that none of them takes the signal instead of the wait below.
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
     with StageTwin(run_dir, mechanics, line=line) as stage:
         sys.stdout.write(json.dumps({"ready": True, "port": stage.path}) + "\n")
         sys.stdout.flush()
-        signal.sigwait(signals)
+        ended.wait()
     return 0
 
 
