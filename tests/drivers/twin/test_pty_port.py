@@ -49,8 +49,8 @@ def test_the_name_stays_while_the_terminal_changes(twin: StageTwin, tmp_path: Pa
 
 
 def test_nothing_is_echoed_and_any_line_end_will_do(twin: StageTwin) -> None:
-    twin.port.say(b"BOOT\r\n")
     with serial.Serial(twin.path, 115_200, timeout=3) as port:
+        twin.port.say(b"BOOT\r\n")  # only now: opening throws away what came before
         assert port.read_until(b"\n") == b"BOOT\r\n"
         for end in (b"\r", b"\n", b"\r\n"):
             port.write(b"/1 1 4" + end)
