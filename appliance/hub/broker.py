@@ -24,11 +24,13 @@ _SHUTDOWN_TIMEOUT_S = 2.0
 
 
 class EmbeddedBroker:
-    """A broker on a thread of its own, on a free port."""
+    """A broker on a thread of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int | None = None) -> None:
+        """Prepare. port: to listen on; None takes a free one, which `port` names after the start."""
         self.host = _HOST
-        self.port = 0
+        self.port = port or 0
+        self._wanted = port
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._started = threading.Event()
@@ -38,7 +40,7 @@ class EmbeddedBroker:
     def start(self) -> None:
         """Start, and return when it listens on `port`. Raises ApplianceError."""
         for name in ("amqtt", "transitions"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # it logs each lost client as an error
         self._thread.start()
         if not self._started.wait(_START_TIMEOUT_S) or self._failure:
             raise ApplianceError(
@@ -84,8 +86,9 @@ class EmbeddedBroker:
         await asyncio.gather(*left, return_exceptions=True)
 
     async def _listening(self) -> Broker:
-        for attempt in range(1, _START_TRIES + 1):
-            self.port = _free_port()
+        tries = _START_TRIES if self._wanted is None else 1
+        for attempt in range(1, tries + 1):
+            self.port = self._wanted or _free_port()
             broker = Broker(
                 {
                     "listeners": {"default": {"type": "tcp", "bind": f"{_HOST}:{self.port}"}},
@@ -95,7 +98,7 @@ class EmbeddedBroker:
             try:
                 await broker.start()
             except BrokerError:
-                if attempt == _START_TRIES:  # otherwise somebody was quicker to take the port
+                if attempt == tries:  # otherwise somebody was quicker to take the port
                     raise
             else:
                 return broker

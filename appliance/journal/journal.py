@@ -20,6 +20,7 @@ from appliance.messages.outgoing import OutboxMessage
 from appliance.records import FieldRecord, Finding, SlideRun
 
 Clock = Callable[[], datetime]
+LONGEST_NAME = 100
 
 
 def utc_now() -> datetime:
@@ -88,7 +89,17 @@ class Journal(JournalReader):
         return int(row["id"])
 
     def begin(self, run: SlideRun, plan_json: str) -> None:
-        """Start a run. Raises JournalError when this run, or this slide's run number, is there already."""
+        """Start a run.
+
+        Raises JournalError when this run, or this slide's run number, is there already, or when accession or slide
+        is no name that a message can carry: better now than when the verdict stands.
+        """
+        for what, name in (("accession", run.accession), ("slide", run.slide)):
+            if not (0 < len(name) <= LONGEST_NAME and name.isprintable()):
+                raise JournalError(
+                    f"The {what} {name!r} is no name for a record.",
+                    remedy=f"Use 1 to {LONGEST_NAME} printable characters.",
+                )
         with self._writing() as connection:
             known = connection.execute(
                 "SELECT 1 FROM runs WHERE run_id = ? OR (accession = ? AND slide = ? AND run = ?)",

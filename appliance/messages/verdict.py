@@ -189,7 +189,7 @@ def _of_verdict(verdict: Verdict) -> dict[str, object]:
 def _finding(finding: Finding) -> FindingBody:
     return FindingBody(
         label=finding.label,
-        probability=finding.probability,
+        probability=min(max(finding.probability, 0.0), 1.0),  # single precision may end a hair outside
         field=finding.field_index,
         x_um=finding.x_um,
         y_um=finding.y_um,

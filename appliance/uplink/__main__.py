@@ -10,10 +10,10 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
 
+from appliance import __version__
 from appliance.errors import ApplianceError
 from appliance.messages.topics import Topics
 from appliance.settings.load import load_settings
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings(options.settings, options.set)
         topics = Topics(settings.site, settings.device)
-        sender = Sender(topics, settings.uplink, settings.journal.path, app_version=_version())
+        sender = Sender(topics, settings.uplink, settings.journal.path, app_version=__version__)
         sender.start()
     except ApplianceError as error:
         sys.stderr.write(f"{error}\n")
@@ -48,13 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if fault:
         sys.stderr.write(f"{sender.status().last_problem}\n")
     return int(fault)
-
-
-def _version() -> str:
-    try:
-        return version("cytoscan-appliance")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 if __name__ == "__main__":

@@ -61,6 +61,17 @@ def test_two_brokers_do_not_share_a_port() -> None:
         assert one.port != two.port
 
 
+def test_a_port_may_be_asked_for() -> None:
+    with EmbeddedBroker() as one:
+        port = one.port
+        with pytest.raises(ApplianceError, match="does not start"):
+            EmbeddedBroker(port).start()
+    with EmbeddedBroker(port) as again:
+        assert again.port == port
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            pass
+
+
 def test_a_broker_that_cannot_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setattr("appliance.hub.broker._free_port", lambda: taken.getsockname()[1])

@@ -113,6 +113,18 @@ def test_a_run_begins_once(path: Path, samples: Samples) -> None:
             journal.fields("nowhere")
 
 
+@pytest.mark.parametrize("name", ["", "x" * 101, "S26\n1", "\udcff", "a\0b"])
+def test_a_name_that_no_message_can_carry_is_refused_before_the_scan(path: Path, samples: Samples, name: str) -> None:
+    with Journal.open(path) as journal:
+        for run in (samples.run(accession=name), samples.run(slide=name)):
+            with pytest.raises(JournalError, match="no name for a record"):
+                journal.begin(run, "{}")
+        assert journal.runs() == []
+        journal.begin(samples.run(accession="Ä" * 100, slide="Präparat №1"), "{}")
+        message = samples.message(journal.run("run-1"))
+        journal.finish("run-1", "{}", message)
+
+
 def test_only_the_pictures_of_the_most_probable_findings_stay(path: Path, samples: Samples) -> None:
     with Journal.open(path) as journal:
         journal.begin(samples.run(), "{}")

@@ -143,6 +143,12 @@ def test_a_figure_that_does_not_exist_is_null_and_keeps_no_verdict_back(samples:
     assert (body["score"], body["counts"]["afb"]["per_mm2"]) == (None, None)
 
 
+def test_a_probability_of_single_precision_keeps_no_verdict_back(samples: Samples) -> None:
+    found = [replace(samples.findings(0, 1)[0], probability=p) for p in (1.0000001, -1e-9)]
+    body = json.loads(verdict_message(samples.run(), samples.verdict(), found, ORIGIN, NOW).payload)["data"]
+    assert [finding["probability"] for finding in body["findings"]] == [1.0, 0.0]
+
+
 def test_unknown_keys_of_a_newer_version_are_passed_over(samples: Samples) -> None:
     values = payload_of(samples)
     values["data"]["colour"] = "blue"  # type: ignore[index]
