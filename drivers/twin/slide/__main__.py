@@ -49,11 +49,12 @@ def main(
     y0 = y_um - (height_px - 1) / 2.0 * um_per_px
     scene: Scene | None = None
     for name, shift in (("neighbour, first visit", width_px * um_per_px), ("field, first visit", 0.0), ("again", 0.0)):
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         scene = slide.scene(x0 + shift, y0, width_px, height_px, um_per_px, layer_pitch_um=pitch_um)
         pixels = sum(layer.od.shape[0] * layer.od.shape[1] for layer in scene.layers)
         typer.echo(
-            f"{name}: {(time.perf_counter() - start) * 1e3:.0f} ms, {len(scene.layers)} layers of "
+            f"{name}: {(time.perf_counter() - start) * 1e3:.0f} ms (processor {(time.process_time() - busy) * 1e3:.0f} "
+            f"ms), {len(scene.layers)} layers of "
             f"{pixels / (width_px * height_px):.1f} frames in all, {len(scene.objects)} objects"
         )
     if scene is None:

@@ -80,7 +80,10 @@ def optical_density(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def _read(path: Path) -> NDArray[np.uint8] | None:
     """An RGB picture, or None where the file cannot be decoded."""
-    data = np.fromfile(path, np.uint8)
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError:
+        return None
     found = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if found is None or min(found.shape[:2]) < 8:
         return None

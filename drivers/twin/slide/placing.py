@@ -6,20 +6,22 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from drivers.twin.slide.hashing import tiles_over
 from drivers.twin.slide.library import Library
-from drivers.twin.slide.scene import SceneObject
+from drivers.twin.slide.scene import SceneObject, SpecimenArea
 from drivers.twin.slide.settings import Interval
 from drivers.twin.slide.view import LayerStack, View
 from drivers.twin.surface import SmoothField
 
 _KEPT_TILES = 2_048
+_GRADIENT_UM = 1_500.0
+_SAMPLES = 64  # a side, to find the mean density of a slide
 _PATCH_UM = 650.0
 _PATCH_EDGE = 0.08
 _EDGE_UM = 40.0
@@ -106,34 +108,41 @@ class Tiles(Generic[T]):
         return found
 
 
+Inside = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+"""Distance to the specimen's edge in µm at points, positive within."""
+
+
+@dataclass(frozen=True)
+class CoverSettings:
+    """blank_share: share of fields of 0.2 mm² that hold nothing. unevenness: log-normal spread of the density."""
+
+    blank_share: float
+    unevenness: float
+
+
 class Cover:
     """Relative density of the specimen over the slide: gradients, empty patches and an outer edge.
 
-    The mean is about 1 where there is specimen. inside: distance to the specimen's edge in µm, positive within.
-    blank_share: share of fields of 0.2 mm² that hold nothing.
+    Its mean is 1 over the area that is not bare. covered: share of the specimen's area that is not bare.
     """
 
-    def __init__(
-        self,
-        inside: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]],
-        blank_share: float,
-        unevenness: float,
-        rng: np.random.Generator,
-    ) -> None:
+    def __init__(self, area: SpecimenArea, inside: Inside, settings: CoverSettings, rng: np.random.Generator) -> None:
         self._inside = inside
-        self._gradient = SmoothField(unevenness, 1_500.0, rng)
+        self._gradient = SmoothField(settings.unevenness, _GRADIENT_UM, rng)
         self._patches = SmoothField(1.0, _PATCH_UM, rng)
-        self._bias = math.exp(-(unevenness**2) / 2.0)
-        self._cut = _patch_cut(blank_share)
-
-    @property
-    def empty_share(self) -> float:
-        """Share of the area that is bare."""
-        return float(ndtr(self._cut + _PATCH_EDGE / 2.0))
+        self._cut = _patch_cut(settings.blank_share)
+        self._scale = 1.0
+        x = area.x_um + (np.arange(_SAMPLES) + 0.5) / _SAMPLES * area.width_um
+        y = area.y_um + (np.arange(_SAMPLES) + 0.5) / _SAMPLES * area.height_um
+        within = inside(x[None, :], y[:, None]) > 0.0
+        mask = self.mask_on_grid(x, y)[within]
+        level = np.exp(self._gradient.on_grid(x, y))[within]
+        self.covered = max(0.05, float(mask.mean()))
+        self._scale = 1.0 / max(1e-6, float((level * mask).sum() / max(1e-6, mask.sum())))
 
     def at(self, x_um: NDArray[np.float64], y_um: NDArray[np.float64]) -> NDArray[np.float64]:
         """Relative density at points, between 0 and 3."""
-        level = np.clip(np.exp(self._gradient.at(x_um, y_um)) * self._bias, 0.0, 3.0)
+        level = np.clip(np.exp(self._gradient.at(x_um, y_um)) * self._scale, 0.0, 3.0)
         return np.asarray(level * self.mask(x_um, y_um), dtype=np.float64)
 
     def mask(self, x_um: NDArray[np.float64], y_um: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from drivers.twin.slide.clusters import Cluster, mean_count, place_cluster
 from drivers.twin.slide.hashing import lattice_field, tile_rng
 from drivers.twin.slide.library import Libraries
-from drivers.twin.slide.placing import Cover, Placed, Tiles, log_uniform, stamp_all
+from drivers.twin.slide.placing import Cover, CoverSettings, Placed, Tiles, log_uniform, stamp_all
 from drivers.twin.slide.scene import SceneObject, SpecimenArea
 from drivers.twin.slide.serous_sprites import Preparation, serous_painter
 from drivers.twin.slide.settings import SerousSettings
@@ -26,7 +26,7 @@ _CELLS, _REDS, _CLUSTERS, _FILM = 11, 12, 13, 14  # random streams
 
 # Median ball widths overlap; malignant ones tend to be larger.
 _CLUSTER_WIDTH_UM = {"mesothelial": 48.0, "malignant": 52.0}
-_BENIGN = {"lymphocyte": 0.34, "macrophage": 0.20, "mesothelial": 0.30, "neutrophil": 0.12, "eosinophil": 0.03}
+_BENIGN = {"lymphocyte": 0.28, "macrophage": 0.25, "mesothelial": 0.31, "neutrophil": 0.12, "eosinophil": 0.03}
 _EXTRAS = {"debris": 0.06, "naked_nucleus": 0.05, "fibrin": 0.008, "precipitate": 0.02}
 _VARIANTS = {
     "red_cell": 24,
@@ -61,7 +61,7 @@ class SerousPart:
         self._centre = centre_um
         self._radius = settings.diameter_um / 2.0
         self._libraries = Libraries(seed, serous_painter(look.palette, look.preparation))
-        self._cover = Cover(self._inside, settings.blank_share, 0.45, rng)
+        self._cover = Cover(self.area, self._inside, CoverSettings(settings.blank_share, 0.45), rng)
         self._cells_per_um2 = log_uniform(settings.nucleated_per_field, rng) / FIELD_MM2 * 1e-6
         self._reds_per_um2 = log_uniform(settings.rbc_per_field, rng) / FIELD_MM2 * 1e-6
         self._film_od = float(rng.uniform(0.004, 0.03)) * look.palette["film"]

@@ -80,6 +80,7 @@ class SputumSettings(BaseModel):
     clumping: float = Field(default=0.4, ge=0.05, le=50.0)
     pmn_per_mm2: Interval = Interval(low=100.0, high=2_000.0)
     squamous_per_mm2: Interval = Interval(low=2.0, high=30.0)
+    debris_per_mm2: Interval = Interval(low=200.0, high=1_300.0)
     confusers_per_mm2: Interval = Interval(low=10.0, high=150.0)
     blank_share: float = Field(default=0.03, ge=0.0, le=0.5)
     width_um: float = Field(default=20_000.0, ge=500.0, le=60_000.0)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from drivers.twin.slide.hashing import lattice_field, tile_rng
 from drivers.twin.slide.library import Libraries
-from drivers.twin.slide.placing import Cover, Placed, Tiles, log_uniform, stamp_all
+from drivers.twin.slide.placing import Cover, CoverSettings, Placed, Tiles, log_uniform, stamp_all
 from drivers.twin.slide.scene import SceneObject, SpecimenArea
 from drivers.twin.slide.settings import SputumSettings
 from drivers.twin.slide.sputum_sprites import sputum_painter
@@ -34,6 +34,7 @@ _VARIANTS = {
     "blue_rod": 24,
     "pink_fold": 16,
 }
+_GRAIN_UM = 1.1
 _UNLISTED = {"speckle", "smudge"}
 
 
@@ -47,14 +48,13 @@ class SputumPart:
         self._half = (settings.width_um / 2.0, settings.height_um / 2.0)
         self._palette = palette
         self._libraries = Libraries(seed, sputum_painter(palette))
-        self._cover = Cover(self._inside, settings.blank_share, 0.4, rng)
-        self._bare = 1.0 - self._cover.empty_share
+        self._cover = Cover(self.area, self._inside, CoverSettings(settings.blank_share, 0.4), rng)
         self._clumping = settings.clumping
         self._bacilli_per_mm2 = settings.density_per_mm2
         pmn, squames = log_uniform(settings.pmn_per_mm2, rng), log_uniform(settings.squamous_per_mm2, rng)
-        confusers = log_uniform(settings.confusers_per_mm2, rng)
+        confusers, debris = log_uniform(settings.confusers_per_mm2, rng), log_uniform(settings.debris_per_mm2, rng)
         rates = {"leucocyte": pmn, "smear": 0.12 * pmn, "squame": squames}
-        rates |= {"speckle": float(rng.uniform(120.0, 700.0)), "smudge": float(rng.uniform(100.0, 600.0))}
+        rates |= {"speckle": 0.55 * debris, "smudge": 0.45 * debris}
         rates |= {kind: share * confusers for kind, share in _CONFUSERS.items()}
         self._kinds, self._rates = list(rates), np.array(list(rates.values()))
         self._film_od = float(rng.uniform(0.05, 0.13))
@@ -86,8 +86,8 @@ class SputumPart:
         rough += 0.5 * lattice_field(seed, _MUCUS + 1, (60.0, 25.0), x, y)
         rough += 0.35 * lattice_field(seed, _MUCUS + 2, (22.0, 9.0), x, y)
         amount = np.exp(np.clip(rough * 0.75, -2.0, 1.1))
-        fine = lattice_field(seed, _GRAIN, (1.1, 1.1), x, y)
-        amount *= np.clip(1.0 + 0.12 * fine, 0.3, 2.0)
+        if view.um_per_px < _GRAIN_UM:  # coarser pixels average it out
+            amount *= np.clip(1.0 + 0.12 * lattice_field(seed, _GRAIN, (_GRAIN_UM, _GRAIN_UM), x, y), 0.3, 2.0)
         amount *= self._cover.mask_on_grid(x, y)
         stack.film(amount[:, :, None] * (self._palette["film"] * np.float32(self._film_od)))
 
@@ -104,7 +104,7 @@ class SputumPart:
     def _make_bacilli(self, i: int, j: int) -> list[Placed]:
         """Bacilli of one tile: a negative binomial number, a third of them in small groups."""
         rng = tile_rng(self._seed, _BACILLI, i, j)
-        mean = self._bacilli_per_mm2 * _TILE_MM2 / self._bare
+        mean = self._bacilli_per_mm2 * _TILE_MM2 / self._cover.covered
         count = int(rng.poisson(rng.gamma(self._clumping, mean / self._clumping)))
         x: list[float] = []
         y: list[float] = []
