@@ -64,7 +64,7 @@ class SerousPart:
         self._cover = Cover(self.area, self._inside, CoverSettings(settings.blank_share, 0.45), rng)
         self._cells_per_um2 = log_uniform(settings.nucleated_per_field, rng) / FIELD_MM2 * 1e-6
         self._reds_per_um2 = log_uniform(settings.rbc_per_field, rng) / FIELD_MM2 * 1e-6
-        self._film_od = float(rng.uniform(0.004, 0.03)) * look.palette["film"]
+        self._film_od = float(rng.uniform(0.004, 0.02)) * look.palette["film"]
         self._kinds, self._weights = self._mixture(settings, rng)
         self._cluster_rates = self._clusters_per_um2(settings)
         self._cells = Tiles(_CELL_TILE_UM, 45.0, self._make_cells)
