@@ -86,12 +86,12 @@ class Link:
                 )
             else:
                 self._client.connect(options.host, options.port, options.keepalive_s)
+            sock = self._client.socket()
+            if isinstance(sock, socket.socket):
+                # Small messages both ways: without this, each waits some 40 ms for the other side's acknowledgement.
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except _BROKEN as error:
             raise LinkDown(f"No connection to the broker at {options.host}:{options.port} ({error}).") from error
-        sock = self._client.socket()
-        if isinstance(sock, socket.socket):
-            # Small messages both ways: without this, each waits some 40 ms for the other side's acknowledgement.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _identify(self, options: LinkOptions) -> None:
         try:

@@ -65,7 +65,7 @@ class Presence:
             session=self.session,
             uptime_s=max(now_s - self.started_s, 0.0),
             load_1min=os.getloadavg()[0],
-            memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+            memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
             disk_free_mb=_free_mb(outbox.path),
             clock=read_clock(),
             outbox=OutboxBody(pending=waiting.pending, parked=waiting.parked, oldest_s=waiting.oldest_s),
