@@ -21,15 +21,16 @@ class Stage:
 AFB_STAGES = (
     Stage(16, kernel=5, stride=2),
     Stage(32, stride=2),
-    Stage(32),
-    Stage(32),
-    Stage(32, dilation=2),
     Stage(40),
+    Stage(40),
+    Stage(40, dilation=2),
+    Stage(48),
 )
 SEROUS_STAGES = (
     Stage(16, kernel=5, stride=2),
     Stage(32, stride=2),
-    Stage(48, stride=2),
+    Stage(32),
+    Stage(64, stride=2),
     Stage(64),
     Stage(64),
     Stage(64, dilation=2),

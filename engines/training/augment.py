@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from engines.training.targets import Sample
 
+_SEEK = 0.5
+
 
 @dataclass(frozen=True)
 class Photometry:
@@ -41,7 +43,7 @@ def vary(picture: NDArray[np.uint8], rng: np.random.Generator, how: Photometry) 
     density = density + rng.normal(0, how.gain, 3).astype(np.float32)
     values = np.exp(-density) * 255.0
     values = _focus(values.astype(np.float32), rng, how)
-    values += rng.normal(0, 1, values.shape).astype(np.float32) * np.float32(rng.uniform(0, how.noise))
+    values += rng.standard_normal(values.shape, dtype=np.float32) * np.float32(rng.uniform(0, how.noise))
     result = np.clip(np.rint(values), 0, 255).astype(np.uint8)
     if rng.random() < how.jpeg:
         quality = int(rng.integers(50, 96))
@@ -64,12 +66,17 @@ def _focus(values: NDArray[np.float32], rng: np.random.Generator, how: Photometr
 def window(pool: Sequence[Sample], side: int, stride: int, rng: np.random.Generator, how: Photometry) -> Sample:
     """A (side, side) window of one sample of the pool, turned, mirrored and varied.
 
+    Half of the windows are placed to hold an object of the first label, where there is one.
     One pixel and one cell more are cut before mirroring and dropped after it, so that cell i stays on pixel i * stride.
     """
     whole = pool[int(rng.integers(len(pool)))]
     rows, cols = whole.target.shape[1:]
     cells = side // stride
     row, col = int(rng.integers(0, rows - cells)), int(rng.integers(0, cols - cells))
+    wanted = np.argwhere(whole.target[0] == 1.0)
+    if wanted.size and rng.random() < _SEEK:
+        near = wanted[int(rng.integers(len(wanted)))] - rng.integers(0, cells, 2)
+        row, col = int(np.clip(near[0], 0, rows - cells - 1)), int(np.clip(near[1], 0, cols - cells - 1))
     maps = (slice(None), slice(row, row + cells + 1), slice(col, col + cells + 1))
     top, left = row * stride, col * stride
     picture = whole.picture[top : top + side + 1, left : left + side + 1]

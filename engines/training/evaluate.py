@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,6 +80,23 @@ def evaluate_slides(scorer: OnnxCpuScorer, subject: Subject, slides: int, fields
     return {"slide_auroc": round(auroc(score, positive_slides), 4), "slides": rows}
 
 
+def evaluate_speed(scorer: OnnxCpuScorer, subject: Subject, runs: int = 12) -> dict[str, Any]:
+    """Time from a uint8 field to findings on one thread, and what the process has taken of memory at most."""
+    (tile,) = field_tiles(subject, seeds.TEST[0], 0.05 if subject is SEROUS else 300.0, 1)
+    taken = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        found = scorer.score(tile.picture, subject.microscope.um_per_px)
+        taken.append((time.perf_counter() - started) * 1e3)
+    return {
+        "field": list(tile.picture.shape),
+        "findings": len(found),
+        "ms_median": round(float(np.median(taken)), 1),
+        "ms_best": round(min(taken), 1),
+        "process_peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+
+
 def main(
     *,
     crops: Annotated[Path | None, typer.Option(help="folder with afb and non_afb; its held-back fifth is used")] = None,
@@ -87,6 +106,7 @@ def main(
     serous_slides: Annotated[int, typer.Option(help="unseen twin serous slides")] = 0,
     malignant: Annotated[float, typer.Option(help="share of malignant cells on every second of them")] = 0.01,
     fields: Annotated[int, typer.Option(help="fields of each slide")] = 6,
+    speed: Annotated[bool, typer.Option(help="time one field on one thread")] = False,
     package: Annotated[Path | None, typer.Option(help="package to measure; the shipped one when not given")] = None,
     out: Annotated[Path | None, typer.Option("--json", help="where to write the figures")] = None,
 ) -> None:
@@ -102,6 +122,10 @@ def main(
     if serous_slides:
         result["serous"] = evaluate_slides(_scorer(package, "serous"), SEROUS, serous_slides, fields, malignant)
         typer.echo(f"slide AUROC {result['serous']['slide_auroc']}")
+    if speed:
+        for subject in (AFB, SEROUS):
+            result[f"{subject.assay}_speed"] = evaluate_speed(_scorer(None, subject.assay), subject)
+            typer.echo(json.dumps({subject.assay: result[f"{subject.assay}_speed"]}))
     if out is not None:
         out.write_text(json.dumps(result, indent=2), encoding="utf-8")
 

@@ -32,7 +32,7 @@ def tile_source(
         seed = seeds[index // _TILES_PER_SLIDE]
         if not current or current[0][0] != seed:
             drawn = (rate or subject.pool_rate)(np.random.default_rng([seed, 1]))
-            current[:] = [(seed, subject.draw_slide(seed, drawn))]
+            current[:] = [(seed, subject.pool_slide(seed, drawn))]
         slide = current[0][1]
         tile = maker.render(slide, maker.random_place(slide, rng), draw_defocus(subject, rng), rng)
         for _ in range(3):

@@ -26,7 +26,7 @@ class Schedule:
 
     steps: int
     batch: int = 8
-    rate: float = 2e-3
+    rate: float = 3e-3
     warm_up: int = 100
     checkpoint_every: int = 200
     seed: int = 1

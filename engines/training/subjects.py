@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drivers.twin.slide import Content, SceneObject, SerousSettings, Slide, SlideSettings, SputumSettings, make_slide
+from drivers.twin.slide import (
+    Content,
+    Interval,
+    SceneObject,
+    SerousSettings,
+    Slide,
+    SlideSettings,
+    SputumSettings,
+    make_slide,
+)
 from engines.package import Label, Scale
 from engines.training.architecture import AFB_STAGES, SEROUS_STAGES, Stage
 from engines.training.twin_tiles import BACKGROUND, UNCERTAIN, LabelOf, Microscope
@@ -22,7 +31,8 @@ class Subject:
 
     labels: in the order of the network's channels. match_um: how near a detection must lie to an object, from the
     object's size. bump_px: width of the training bump from an object's size in pixels. draw_slide(seed, rate): a twin
-    slide whose share (serous) or density per mm² (afb) of targets is `rate`. pool_rate(rng): a rate for training.
+    slide whose share (serous) or density per mm² (afb) of targets is `rate`; pool_slide: the same with more of what
+    is easily mistaken, for training. pool_rate(rng): a rate for training.
     """
 
     assay: str
@@ -34,6 +44,7 @@ class Subject:
     bump_px: Callable[[float], float]
     match_um: Callable[[float], float]
     draw_slide: Callable[[int, float], Slide]
+    pool_slide: Callable[[int, float], Slide]
     pool_rate: Callable[[np.random.Generator], float]
 
     @property
@@ -64,6 +75,17 @@ def _afb_label(depth_um: float) -> LabelOf:
 
 def _serous_slide(seed: int, rate: float) -> Slide:
     return make_slide(SlideSettings(content=Content.SEROUS, serous=SerousSettings(malignant=rate)), seed)
+
+
+def _hard_serous_slide(seed: int, rate: float) -> Slide:
+    """With as many reactive cells as a slide may have, and more: what a malignant cell is mistaken for."""
+    content = SerousSettings(malignant=rate, reactive=Interval(low=0.04, high=0.25))
+    return make_slide(SlideSettings(content=Content.SEROUS, serous=content), seed)
+
+
+def _hard_afb_slide(seed: int, rate: float) -> Slide:
+    content = SputumSettings(afb_per_mm2=rate, confusers_per_mm2=Interval(low=100.0, high=1500.0))
+    return make_slide(SlideSettings(content=Content.SPUTUM, sputum=content), seed)
 
 
 def _afb_slide(seed: int, rate: float) -> Slide:
@@ -98,6 +120,7 @@ SEROUS = Subject(
     bump_px=lambda size: float(np.clip(0.13 * size, 7.0, 14.0)),
     match_um=lambda size: max(4.0, 0.4 * size),
     draw_slide=_serous_slide,
+    pool_slide=_hard_serous_slide,
     pool_rate=_serous_rate,
 )
 
@@ -111,5 +134,6 @@ AFB = Subject(
     bump_px=lambda _: 4.0,
     match_um=lambda size: max(1.5, 0.5 * size),
     draw_slide=_afb_slide,
+    pool_slide=_hard_afb_slide,
     pool_rate=_afb_rate,
 )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+_CORE = 0.75
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -22,16 +24,21 @@ class Sample:
 
 
 def add_bump(target: NDArray[np.float32], x_px: float, y_px: float, stride: int, sigma_px: float) -> None:
-    """Raise `target` (h, w) to a Gaussian with its top of exactly 1 at the cell nearest to (x_px, y_px)."""
+    """Raise `target` (h, w) to a Gaussian about (x_px, y_px) that is exactly 1 on the cells at its centre.
+
+    A centre may lie between cells; all cells within three quarters of a stride count as centre, at least one and at
+    most four, so that none of them is punished for being as right as its neighbour.
+    """
     rows, cols = target.shape
-    col, row = round(x_px / stride), round(y_px / stride)
-    if not (0 <= col < cols and 0 <= row < rows):
+    col, row = x_px / stride, y_px / stride
+    reach = 3 * sigma_px / stride
+    top, bottom = max(0, int(np.ceil(row - reach))), min(rows, int(np.floor(row + reach)) + 1)
+    left, right = max(0, int(np.ceil(col - reach))), min(cols, int(np.floor(col + reach)) + 1)
+    if top >= bottom or left >= right:
         return
-    reach = int(np.ceil(3 * sigma_px / stride))
-    top, bottom = max(0, row - reach), min(rows, row + reach + 1)
-    left, right = max(0, col - reach), min(cols, col + reach + 1)
-    dy = (np.arange(top, bottom) - row) * stride
-    dx = (np.arange(left, right) - col) * stride
-    bump = np.exp(-(dy[:, None] ** 2 + dx[None, :] ** 2) / (2 * sigma_px**2)).astype(np.float32)
+    dy = np.arange(top, bottom) * stride - y_px
+    dx = np.arange(left, right) * stride - x_px
+    distance = np.hypot(dy[:, None], dx[None, :])
+    bump = np.where(distance <= _CORE * stride, 1.0, np.exp(-(distance**2) / (2 * sigma_px**2))).astype(np.float32)
     area = target[top:bottom, left:right]
     np.maximum(area, bump, out=area)

@@ -119,5 +119,12 @@ def to_sample(tile: Tile, labels: int, stride: int, sigma_px: Callable[[float], 
     for label, (x, y, w, h) in zip(tile.labels, tile.places, strict=True):
         if label >= 0:
             add_bump(target[label], x, y, stride, sigma_px(max(w, h)))
-            mask[label][target[label] == 1.0] = 1.0
+            _know(mask[label], x, y, stride)
     return Sample(tile.picture, target, mask)
+
+
+def _know(mask: NDArray[np.float32], x_px: float, y_px: float, stride: int) -> None:
+    """The cells at an object's centre count, whatever lies over them."""
+    row, col = round(y_px / stride), round(x_px / stride)
+    if 0 <= row < mask.shape[0] and 0 <= col < mask.shape[1]:
+        mask[row, col] = 1.0

@@ -1,0 +1,90 @@
+"""The packages that come with the appliance: whole, within the rules, and able to see what the twin shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from engines.errors import BadInput
+from engines.onnx_cpu import OnnxCpuScorer
+from engines.package import MODEL_CARD, load_package, shipped
+from engines.qdq_rules import lint
+from engines.training import seeds
+from engines.training.crops import CropSet, read_crops, select
+from engines.training.evaluate import evaluate_crops
+from engines.training.fields import measure
+from engines.training.subjects import AFB, SEROUS, Subject
+from engines.training.twin_tiles import Tile, TileMaker
+
+BOTH = pytest.mark.parametrize("subject", [AFB, SEROUS], ids=["afb", "serous"])
+_RATES = {"afb": 1500.0, "serous": 0.2}
+
+
+def _tiles(subject: Subject, rate: float, count: int, *, first: int) -> list[Tile]:
+    """In-focus tiles of slides from the top of the test seeds, where no evaluation has been."""
+    maker = TileMaker(subject.microscope, subject.label_of, (480, 480))
+    tiles = []
+    for index in range(count):
+        seed = seeds.TEST[-1 - first - index]
+        slide, rng = subject.draw_slide(seed, rate), np.random.default_rng(seed)
+        tiles.append(maker.render(slide, maker.random_place(slide, rng), 0.0, rng))
+    return tiles
+
+
+@BOTH
+def test_package_is_whole_small_and_within_the_rules(subject: Subject) -> None:
+    package = load_package(shipped(subject.assay))
+    assert package.manifest.assay == subject.assay
+    assert tuple(label.name for label in package.manifest.labels) == tuple(label.name for label in subject.labels)
+    assert lint(onnx.load_from_string(package.onnx_bytes)) == []
+    assert len(package.onnx_bytes) < 2_000_000
+    assert package.operating_point.source != "none"
+    card = (package.folder / MODEL_CARD).read_text(encoding="utf-8")
+    assert "research use only" in card.lower()
+
+
+@BOTH
+def test_it_sees_what_the_twin_shows(subject: Subject) -> None:
+    scorer = OnnxCpuScorer(load_package(shipped(subject.assay)))
+    target = measure(scorer, subject, _tiles(subject, _RATES[subject.assay], 6, first=0))[0]
+    assert target.matches.best.size >= 5
+    assert target.sensitivity(0.5) >= 0.4
+    clean = measure(scorer, subject, _tiles(subject, 0.0, 4, first=100))[0]
+    assert clean.false_count(0.5) <= 1
+
+
+@BOTH
+def test_an_object_is_found_within_a_few_pixels(subject: Subject) -> None:
+    """Through score(), as the appliance calls it: what is found lies on what the slide holds."""
+    scorer = OnnxCpuScorer(load_package(shipped(subject.assay)))
+    scale = subject.microscope.um_per_px
+    tile = max(_tiles(subject, _RATES[subject.assay], 6, first=0), key=lambda t: int((t.labels == 0).sum()))
+    name = subject.labels[0].name
+    found = [d for d in scorer.score(tile.picture, scale) if d.label == name and d.probability >= 0.5]
+    assert found
+    near = [
+        np.hypot(tile.places[:, 0] - d.x_px, tile.places[:, 1] - d.y_px).min() <= max(8.0, 6.0 / scale) for d in found
+    ]
+    assert np.mean(near) >= 0.8
+
+
+@BOTH
+def test_another_magnification_is_refused(subject: Subject) -> None:
+    scorer = OnnxCpuScorer(load_package(shipped(subject.assay)))
+    wrong = 0.293 if subject is AFB else 0.1465
+    with pytest.raises(BadInput, match=f"{wrong} µm/px"):
+        scorer.score(np.full((64, 64, 3), 200, np.uint8), wrong)
+
+
+def test_real_bacilli_rank_above_real_background(real_data: Path) -> None:
+    """A hundred held-back crops of each kind; the whole figure is printed by engines.training.evaluate."""
+
+    crops = select(read_crops(real_data / "zn_sputum_crops"), "test").crops
+    some = CropSet(
+        tuple([c for c in crops if c.positive][::5][:100] + [c for c in crops if not c.positive][::5][:100])
+    )
+    figures = evaluate_crops(OnnxCpuScorer(load_package(shipped("afb"))), some)
+    assert figures["auroc"] >= 0.95
