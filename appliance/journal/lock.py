@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from appliance.errors import JournalError
@@ -30,8 +31,9 @@ class FileLock:
                 f"Another process ({holder}) already {purpose} ({path}).",
                 remedy="Let it finish, or stop it, then try again.",
             ) from error
-        os.ftruncate(self._descriptor, 0)
-        os.write(self._descriptor, f"{os.getpid()}\n".encode("ascii"))
+        with suppress(OSError):  # who holds it is only told; a full disk must not keep the journal closed
+            os.ftruncate(self._descriptor, 0)
+            os.write(self._descriptor, f"{os.getpid()}\n".encode("ascii"))
 
     def release(self) -> None:
         """Give the lock back; safe to call twice."""
