@@ -1,7 +1,7 @@
 """What is in a field: stained structure, nothing, or something that hides it. Asked before focus is ever searched.
 
-Every threshold is an optical density or a multiple of the noise, so it holds for any lamp, gain and objective; the
-grid is coarse enough that a few depths of field of defocus change little.
+Thresholds are optical densities or multiples of the noise, so they hold for any lamp, gain and objective; the grid is
+coarse enough that a few depths of field of defocus change little.
 """
 
 from __future__ import annotations
@@ -13,53 +13,68 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.scan.focus.baseline import Baseline
-from appliance.scan.focus.measure import BLOCK_CELLS, FloatGrid, Measurement
+from appliance.scan.focus.measure import BLOCK_CELLS, CELL_PX, FloatGrid, Measurement
 
 BoolGrid = NDArray[np.bool_]
 
 _COLOURED = 0.02
 """Optical density by which channels must differ from cell to cell for a block to hold stain."""
 _COLOUR_SHARE = 0.12
-"""And by how much of the total contrast: dust and ink are grey."""
+"""And by how much of the total contrast: dust and bubbles are grey."""
+_GREY = 0.06
+"""Contrast of optical density from which something without colour counts as dust or a bubble's rim."""
 _SHARP = 6.0
 """Standard deviations of noise above which a block has texture."""
 _STAINED = 0.05
-BLACK_OD = 0.9
-"""Optical density in every channel that hides what lies there (ink, thick blood)."""
+_THICK = 0.6
+"""Optical density, in two channels at least, through which nothing is read when it covers more than cells do."""
+_THICK_UM = 120.0
+"""Width from which thick places are ink, not cells. Clusters of cells are narrower. Source: domain reference 6.1."""
+_DARK = 20.0
+"""Grey levels: darker than this nothing is read, whatever a clear place may be like."""
 _HALO_BLOCKS = 2
-"""Blocks around a hidden place that its blurred edge reaches."""
+"""Blocks around a place that its blurred edge reaches."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """structured: blocks with stained structure. obscured: blocks that cannot be read, with a rim. Both (rows, cols).
+    """structured: blocks with stained structure. foreign: blocks with ink, dust or bubbles, a rim included.
 
-    covered: share of the field that is stained. hidden: share that is obscured, without the rim.
+    Both (rows, cols). covered: share of the field that is stained. hidden: share under ink, or dark.
     """
 
     structured: BoolGrid
-    obscured: BoolGrid
+    foreign: BoolGrid
     covered: float
     hidden: float
 
 
-def look(measurement: Measurement, baseline: Baseline) -> Content:
+def look(measurement: Measurement, baseline: Baseline, um_per_px: float) -> Content:
     """What one frame shows."""
+    shape = measurement.energy.shape
     density = baseline.density(measurement)
-    darkest = density.min(axis=2)
-    black = darkest > BLACK_OD
-    obscured = _grown(_any(black, measurement.energy.shape))
-    colour = density.max(axis=2) - darkest
+    ink = _ink(measurement, density, um_per_px)
+    colour = density.max(axis=2) - density.min(axis=2)
     contrast, coloured = _contrast(density.mean(axis=2)), _contrast(colour)
-    stained = (coloured > _COLOURED) & (coloured > _COLOUR_SHARE * contrast)
+    tinted = coloured > _COLOUR_SHARE * contrast
+    stained = _any(tinted & (coloured > _COLOURED), shape)
+    grey = _any(~tinted & (contrast > _GREY), shape) & ~stained
     sharp = baseline.excess(measurement) > _SHARP * baseline.scatter(measurement)
-    covered = (density.max(axis=2) > _STAINED) & ~black
+    foreign = _grown(_any(ink, shape), _HALO_BLOCKS) | _grown(grey, 1)
     return Content(
-        structured=_any(stained, measurement.energy.shape) & sharp & ~obscured,
-        obscured=obscured,
-        covered=float(covered.mean()),
-        hidden=float(black.mean()),
+        structured=stained & sharp & ~foreign,
+        foreign=foreign,
+        covered=float(((density.max(axis=2) > _STAINED) & ~ink).mean()),
+        hidden=float(ink.mean()),
     )
+
+
+def _ink(measurement: Measurement, density: FloatGrid, um_per_px: float) -> BoolGrid:
+    """Cells that belong to a thick or dark place wider than any cluster of cells."""
+    thick = (np.sort(density, axis=2)[..., 1] > _THICK) | (measurement.cells[..., 1] < _DARK)
+    side = max(round(_THICK_UM / (CELL_PX * um_per_px)), 1)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return np.asarray(cv2.morphologyEx(thick.astype(np.uint8), cv2.MORPH_OPEN, kernel) > 0)
 
 
 def _contrast(cells: FloatGrid) -> FloatGrid:
@@ -74,6 +89,6 @@ def _any(cells: BoolGrid, shape: tuple[int, ...]) -> BoolGrid:
     return np.asarray(cells.reshape(rows, BLOCK_CELLS, cols, BLOCK_CELLS).any(axis=(1, 3)))
 
 
-def _grown(blocks: BoolGrid) -> BoolGrid:
-    side = 2 * _HALO_BLOCKS + 1
+def _grown(blocks: BoolGrid, by: int) -> BoolGrid:
+    side = 2 * by + 1
     return np.asarray(cv2.dilate(blocks.astype(np.uint8), np.ones((side, side), np.uint8)) > 0)

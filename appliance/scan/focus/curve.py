@@ -14,7 +14,9 @@ from appliance.scan.focus.estimate import Sample
 from appliance.scan.focus.measure import Measurement, measure
 from drivers.camera.frame import Frame
 
-_FEWEST_BLOCKS = 3
+_FEWEST_BLOCKS = 2
+_FAINT = 6.0
+"""Standard deviations of noise below which a block's peak is not trusted as its weight."""
 
 
 @dataclass(frozen=True)
@@ -27,34 +29,33 @@ class Shot:
     content: Content
 
 
-def shoot(frame: Frame, z_um: float, baseline: Baseline) -> Shot:
+def shoot(frame: Frame, z_um: float, baseline: Baseline, um_per_px: float) -> Shot:
     """Measure a frame and look at it."""
     measurement = measure(frame)
-    return Shot(z_um, frame, measurement, look(measurement, baseline))
+    return Shot(z_um, frame, measurement, look(measurement, baseline, um_per_px))
 
 
-def common_blocks(shots: Sequence[Shot]) -> BoolGrid:
-    """Blocks with stained structure at any height, and hidden at none."""
-    structured = np.logical_or.reduce([shot.content.structured for shot in shots])
-    obscured = np.logical_or.reduce([shot.content.obscured for shot in shots])
-    return np.asarray(structured & ~obscured)
+def readable_blocks(shots: Sequence[Shot]) -> BoolGrid:
+    """Blocks without ink, dust or bubbles at any height."""
+    return np.asarray(~np.logical_or.reduce([shot.content.foreign for shot in shots]))
 
 
 def is_empty(shots: Sequence[Shot]) -> bool:
-    """Whether no frame shows enough structure to be focused on."""
-    return int(common_blocks(shots).sum()) < _FEWEST_BLOCKS
+    """Whether no frame shows enough stained structure to be focused on."""
+    structured = np.logical_or.reduce([shot.content.structured for shot in shots])
+    return int((structured & readable_blocks(shots)).sum()) < _FEWEST_BLOCKS
 
 
 def sharpness_curve(shots: Sequence[Shot], baseline: Baseline, evenness: float = 0.0) -> list[Sample]:
-    """One sample per shot: specimen energy over the common blocks.
+    """One sample per shot: specimen energy over the blocks that are readable at every height.
 
     evenness: power of its own peak by which each block is divided. 0 adds up all energy; 1 gives each block one vote,
     so that a few black nuclei or one tall cluster do not outvote the rest. Ink and dust are not asked either way.
     """
-    blocks = common_blocks(shots)
+    blocks = readable_blocks(shots)
     excess = np.stack([baseline.excess(shot.measurement)[blocks] for shot in shots])
     scatter = np.stack([baseline.scatter(shot.measurement)[blocks] for shot in shots])
-    weight = np.maximum(excess.max(axis=0), scatter.max(axis=0)) ** -evenness
+    weight = np.maximum(excess.max(axis=0), _FAINT * scatter.max(axis=0)) ** -evenness
     values = excess @ weight
     return [
         Sample(shot.z_um, float(value), math.sqrt(float(((noise * weight) ** 2).sum())))

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_MODEL_ERROR = 0.03
-"""By how much real curves leave the Lorentz shape, as a share of their peak."""
+_MODEL_ERROR = (0.02, 0.1)
+"""By how much real curves leave the Lorentz shape, as a share of their peak: at the peak, and more on the way down."""
 _WIDTH_SPREAD = 0.35
 _PEDESTALS = np.array([0.0, 0.04, 0.1, 0.2])
 _POSITIONS = 241
 _WIDTHS = 13
+_LONGEST_STRIDE = 2.5
 _DIP = 0.12
 """How deep a valley between two maxima must be, as a share of the lower one, to count as two peaks."""
 
@@ -51,20 +52,27 @@ class Peak:
     width_um: float
 
 
-def missing_sample(samples: Sequence[Sample], step_um: float, low_um: float, high_um: float) -> float | None:
+def missing_sample(
+    samples: Sequence[Sample], step_um: float, low_um: float, high_um: float, expected_um: float | None = None
+) -> float | None:
     """Height of the next exposure that the curve needs, or None when its maximum has lower samples on both sides.
 
-    A maximum at the edge asks for one more beyond it, one step away, never outside low_um to high_um.
+    A maximum at the edge asks for one more beyond it: one step away, or further, up to two and a half steps, where the
+    peak is expected there; never outside low_um to high_um. None also when there is no room left.
     """
     ordered = sorted(samples, key=lambda s: s.z_um)
     best = max(range(len(ordered)), key=lambda i: ordered[i].value)
-    if best == len(ordered) - 1:
-        z_um = ordered[-1].z_um + step_um
-        return z_um if z_um <= high_um else None
-    if best == 0:
-        z_um = ordered[0].z_um - step_um
-        return z_um if z_um >= low_um else None
-    return None
+    if 0 < best < len(ordered) - 1:
+        return None
+    upward = best > 0
+    edge_um = ordered[best].z_um
+    away_um = 0.0 if expected_um is None else (expected_um - edge_um) * (1 if upward else -1)
+    stride_um = min(max(away_um, step_um), _LONGEST_STRIDE * step_um)
+    if upward:
+        z_um = min(edge_um + stride_um, high_um)
+        return z_um if z_um > edge_um + step_um / 2 else None
+    z_um = max(edge_um - stride_um, low_um)
+    return z_um if z_um < edge_um - step_um / 2 else None
 
 
 def fit_peak(samples: Sequence[Sample], width_um: float) -> Peak:
@@ -75,9 +83,11 @@ def fit_peak(samples: Sequence[Sample], width_um: float) -> Peak:
     noise = np.array([s.sigma for s in ordered])
     best = int(value.argmax())
     top = float(value[best])
-    if top <= 0 or top - float(value.min()) < 4 * float(noise[best]) + _MODEL_ERROR * top:
+    near, far = _MODEL_ERROR
+    if top <= 0 or top - float(value.min()) < 4 * float(noise[best]) + near * top:
         return Peak(float(z[best]), math.inf, 0.0, "flat", width_um)
-    position, sigma, width = _posterior(z, value / top, np.hypot(noise / top, _MODEL_ERROR), width_um)
+    error = near + far * (1 - value / top)
+    position, sigma, width = _posterior(z, value / top, np.hypot(noise / top, error), width_um)
     edge = best in (0, len(z) - 1)
     reason = "edge" if edge else "two peaks" if _two_peaks(value, noise) else "bracketed"
     trust = {"edge": 0.3, "two peaks": 0.5, "bracketed": 1.0}[reason]

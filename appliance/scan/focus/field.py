@@ -24,6 +24,7 @@ HIDDEN = 0.5
 _REACH_DOF = 3.0
 _REACH_SIGMA = 4.0
 _IN_FOCUS_DOF = 0.5
+_FIT_FROM = 3
 
 
 class FocusDevice(Protocol):
@@ -69,6 +70,7 @@ class _Search:
         self._device = device
         self._view = view
         self._most = settings.max_exposures
+        self._um_per_px = optics.um_per_px
         self.predicted_um = prediction.z_um
         self.dof_um = optics.dof_um
         self.step_um = settings.bracket_step_dof * optics.dof_um
@@ -84,7 +86,7 @@ class _Search:
 
     def expose(self, z_um: float) -> Shot:
         z_um = min(max(z_um, self.low_um), self.high_um)
-        shot = shoot(self._device.expose_at(z_um), z_um, self._view.baseline)
+        shot = shoot(self._device.expose_at(z_um), z_um, self._view.baseline, self._um_per_px)
         self.shots.append(shot)
         return shot
 
@@ -95,7 +97,9 @@ class _Search:
         return fit_peak(self.curve(), self._view.width_um)
 
     def missing(self) -> float | None:
-        return missing_sample(self.curve(), self.step_um, self.low_um, self.high_um)
+        curve = self.curve()
+        expected = fit_peak(curve, self._view.width_um).z_um if len(curve) >= _FIT_FROM else None
+        return missing_sample(curve, self.step_um, self.low_um, self.high_um, expected)
 
     def nearest(self, z_um: float) -> Shot:
         return min(self.shots, key=lambda shot: abs(shot.z_um - z_um))
@@ -134,7 +138,6 @@ def focus_field(
             return search.without(Outcome.BLANK, "blank")
     else:
         search.expose(prediction.z_um)
-    search.expose(prediction.z_um + search.step_um)
     while search.left > 0 and (z_um := search.missing()) is not None:
         search.expose(z_um)
     return _finish(search)

@@ -1,7 +1,7 @@
 """Learn the focus surface at a few places before the scan, coarse to fine, or find that there is no specimen.
 
-One look at each place gives the camera's baseline and says where to begin. The first height is searched over the whole
-allowed range, each next one only as far as the surface so far leaves open.
+The first height is searched over the whole allowed range, at a place where one look shows something; each next one only
+as far as the surface so far leaves open.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from appliance.scan.focus.measure import Measurement, measure
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.focus.places import Place, survey_places
 from appliance.scan.focus.surface import FocusSurface, Observation, Prediction
-from appliance.scan.focus.sweep import WIDTH_DOF, SweepRange, coarse_sample, next_height, significant
+from appliance.scan.focus.sweep import WIDTH_DOF, SweepRange, coarse_sample, is_structured, next_height, significant
 from appliance.settings import FocusSection
 
 USUAL_WIDTH_DOF = 2.2
 """Full width of a focus curve over a monolayer. Measured on the twin's cytospins."""
-STEP_DOF = 3.0
+STEP_DOF = 4.0
 """Of the coarse sweep, whose curve is eight depths of field wide."""
 _FIRST_RANGE = 1 / 3
 """Share of the search range that is swept first."""
-_SWEEP_SIGMA_DOF = 1.2
+_SWEEP_SIGMA_DOF = 2.0
 """A height less certain than this is swept for; the bracket of a field finds the others."""
 _SWEEP_SIGMAS = 2.5
-_FEWEST_SWEEPS, _MOST_SWEEPS = 2, 3
-"""Places at which the whole range is searched before a slide is called empty."""
+_DOUBTFUL_SWEEPS = 2
+"""Places that show nothing at the reference height, at which the whole range is searched all the same."""
 _FIT_FROM = 3
 
 
@@ -102,34 +102,37 @@ class _Surveyor:
         self._seen: list[list[Measurement]] = []
 
     def run(self, groups: Sequence[Sequence[Place]]) -> Survey:
-        first = self._first(self._glance(groups))
+        first = self._first([group[0] for group in groups])
         if first is not None:
             for group in groups:
                 if first not in group:
                     self._visit_one_of(group)
         return self._result(found=first is not None)
 
-    def _glance(self, groups: Sequence[Sequence[Place]]) -> list[Place]:
-        """One look at the first place of each group, at the reference height; those worth a sweep, best first."""
-        for group in groups:
-            self._arrive(group[0])
-            self._measure(self._settings.reference_z_um)
-        self._learn()
-        signs = [coarse_sample(seen[0], self._baseline, 0.0) for seen in self._seen]
-        promising = sum(significant([sign]) for sign in signs)
-        order = sorted(range(len(groups)), key=lambda i: -signs[i].value)
-        return [groups[i][0] for i in order[: min(max(promising, _FEWEST_SWEEPS), _MOST_SWEEPS)]]
-
     def _first(self, places: Sequence[Place]) -> Place | None:
-        """The first place that can be focused, searched for over the whole range."""
-        reference, reach = self._settings.reference_z_um, self._settings.search_um
-        near = Prediction(reference, reach * _FIRST_RANGE / _SWEEP_SIGMAS)
+        """The first place that shows something and can be focused, searched for over the whole range.
+
+        Where one look at the reference height shows nothing, other places are tried first.
+        """
+        doubtful = []
         for place in places:
             self._arrive(place)
-            prediction = self._swept(near, reference - reach, reference + reach)
-            if prediction is not None and self._focused(place, prediction):
-                return place
-        return None
+            self._measure(self._settings.reference_z_um)
+            self._learn()
+            if is_structured(self._seen[-1][0], self._baseline):
+                if self._searched(place):
+                    return place
+            else:
+                doubtful.append(place)
+        return next((place for place in doubtful[:_DOUBTFUL_SWEEPS] if self._searched(place)), None)
+
+    def _searched(self, place: Place) -> bool:
+        """Whether a place can be focused anywhere within the search range."""
+        reference, reach = self._settings.reference_z_um, self._settings.search_um
+        near = Prediction(reference, reach * _FIRST_RANGE / _SWEEP_SIGMAS)
+        self._arrive(place)
+        prediction = self._swept(near, reference - reach, reference + reach)
+        return prediction is not None and self._focused(place, prediction)
 
     def _visit_one_of(self, group: Sequence[Place]) -> None:
         """The place, or one of its neighbours while it is blank."""
@@ -195,6 +198,6 @@ class _Surveyor:
         return View(self._baseline, width, self._evenness)
 
     def _result(self, *, found: bool) -> Survey:
-        hidden = [look(seen[0], self._baseline).hidden > HIDDEN for seen in self._seen if seen]
+        hidden = [look(seen[0], self._baseline, self._optics.um_per_px).hidden > HIDDEN for seen in self._seen if seen]
         reason = "" if found else "obscured" if sum(hidden) > len(hidden) / 2 else "no specimen"
         return Survey(found, reason, self._surface, self._view(), tuple(self._points), self._exposures)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import cv2
 
 from appliance.scan.focus.baseline import Baseline
-from appliance.scan.focus.content import BLACK_OD
 from appliance.scan.focus.estimate import Sample
 from appliance.scan.focus.measure import Measurement
 
@@ -23,6 +22,9 @@ _PAST = 0.75
 _NOISE_OD = 2e-3
 """What cells of an empty field differ by: photons, rounding, shading that does not fit."""
 _SIGNIFICANT = 9.0
+_CONTRAST_OD = 0.01
+"""Root mean square of local colour contrast that says at one look that there is a specimen."""
+_BLACK_OD = 0.9
 _READABLE = 0.2
 _SLOW = (3, 2)
 
@@ -30,7 +32,7 @@ _SLOW = (3, 2)
 def coarse_sample(measurement: Measurement, baseline: Baseline, z_um: float) -> Sample:
     """Variance of colour between readable cells, slow changes over the field removed; what is grey is not stain."""
     density = baseline.density(measurement)
-    readable = density.min(axis=2) < BLACK_OD
+    readable = density.min(axis=2) < _BLACK_OD
     if readable.mean() < _READABLE:
         return Sample(z_um, 0.0, _NOISE_OD**2)
     colour = density.max(axis=2) - density.min(axis=2)
@@ -49,9 +51,15 @@ class SweepRange:
     step_um: float
 
 
+def is_structured(measurement: Measurement, baseline: Baseline) -> bool:
+    """Whether one frame, in focus or not, shows more colour than the camera's own dust."""
+    return coarse_sample(measurement, baseline, 0.0).value > _CONTRAST_OD**2
+
+
 def significant(samples: Sequence[Sample]) -> bool:
-    """Whether the samples show a specimen at all."""
-    return max(s.value for s in samples) > _SIGNIFICANT * max(s.sigma for s in samples)
+    """Whether the samples show a specimen: something that changes with height."""
+    values = [s.value for s in samples]
+    return max(values) - (min(values) if len(values) > 1 else 0.0) > _SIGNIFICANT * max(s.sigma for s in samples)
 
 
 def next_height(samples: Sequence[Sample], where: SweepRange) -> float | None:

@@ -36,19 +36,22 @@ class Report:
     missed: int = 0
     survey_exposures: int = 0
     exposures: int = 0
-    seconds_focusing: float = 0.0
     offs_um: list[float] = field(default_factory=list)
+    surprises_um: list[float] = field(default_factory=list)
+    surprise_sigmas: list[float] = field(default_factory=list)
     reasons: dict[str, int] = field(default_factory=dict)
 
     def summary(self) -> dict[str, object]:
         offs = np.abs(self.offs_um)
-        said = {k: v for k, v in asdict(self).items() if k != "offs_um"}
+        said = {k: v for k, v in asdict(self).items() if not isinstance(v, list)}
         within = float((offs <= self.dof_um / 2).sum()) / max(self.fields - self.blank, 1)
         return said | {
             "exposures_per_field": round((self.exposures + self.survey_exposures) / max(self.fields, 1), 3),
             "within_half_dof": round(within, 4),
             "kept_within_half_dof": round(float((offs <= self.dof_um / 2).mean()), 4) if len(offs) else None,
             "mean_abs_um": round(float(offs.mean()), 3) if len(offs) else None,
+            "prediction_rms_dof": round(float(np.std(self.surprises_um)) / self.dof_um, 3),
+            "prediction_z_rms": round(float(np.std(self.surprise_sigmas)), 2),
             "p95_um": round(float(np.quantile(offs, 0.95)), 3) if len(offs) else None,
         }
 
@@ -73,9 +76,9 @@ def measure_slide(settings: TwinSettings, fields: int, focus: FocusSection, *, e
         key = done.reason or done.result.reason
         report.reasons[key] = report.reasons.get(key, 0) + 1
         if done.peak is not None:
-            found.surface.add(
-                [Observation(planned_field.x_um, planned_field.y_um, done.peak.z_um, done.peak.sigma_um)]
-            )
+            report.surprises_um.append(done.peak.z_um - prediction.z_um)
+            report.surprise_sigmas.append((done.peak.z_um - prediction.z_um) / prediction.sigma_um)
+            found.surface.add([Observation(planned_field.x_um, planned_field.y_um, done.peak.z_um, done.peak.sigma_um)])
     return report
 
 
