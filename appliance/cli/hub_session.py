@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import appliance
+from appliance.errors import ApplianceError
 from appliance.hub.broker import EmbeddedBroker
 from appliance.hub.events import ReceivedVerdict
 from appliance.hub.hub import Hub, hub_options
@@ -37,15 +38,22 @@ def local_hub(store: Path, on_verdict: Callable[[ReceivedVerdict], None] | None 
         hub = Hub(opened, hub_options(broker.host, broker.port, HUB_PROTOCOL), on_verdict)
         hub.start()
         try:
-            hub.wait_ready(HUB_READY_S)
+            if not hub.wait_ready(HUB_READY_S):
+                raise ApplianceError(
+                    f"The hub beside this command does not listen ({hub.problem or 'no answer'}).",
+                    remedy="Name a broker of your own in uplink.host and uplink.port.",
+                )
             yield LocalHub(UplinkSection(host=broker.host, port=broker.port, protocol=HUB_PROTOCOL), opened)
         finally:
             hub.stop()
 
 
 @contextmanager
-def sender(settings: Settings) -> Iterator[Sender | None]:
-    """The outbox's sender for the length of a block; None when the settings switch the uplink off."""
+def sender(settings: Settings, engine: str) -> Iterator[Sender | None]:
+    """The outbox's sender for the length of a block; None when the settings switch the uplink off.
+
+    engine: what this device scores with, for its state message.
+    """
     if not settings.uplink.enabled:
         yield None
         return
@@ -55,6 +63,7 @@ def sender(settings: Settings) -> Iterator[Sender | None]:
         settings.uplink,
         settings.journal.path,
         app_version=appliance.__version__,
+        engine=engine,
     )
     running.start()
     try:

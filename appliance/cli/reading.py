@@ -201,10 +201,11 @@ def _conclude(
     report: Path,
     resumed: int,
 ) -> SlideReading:
-    """Verdict, audit row and outbox row in one transaction; then the report."""
+    """The report first, so that no crash leaves a verdict without one; then verdict, audit and outbox row at once."""
     fields = journal.fields(run.run_id)
     findings = journal.findings(run.run_id)
     verdict = form_verdict(assay, run, fields, findings, package.operating_point)
+    write_report(report_data(journal, run.run_id, verdict, assay.labels.targets, None), report)
     origin = Origin(
         site=settings.site,
         device=settings.device,
@@ -215,5 +216,4 @@ def _conclude(
     )
     message = verdict_message(run, verdict, findings[:MESSAGE_FINDINGS], origin, datetime.now(timezone.utc))
     journal.finish(run.run_id, json.dumps(verdict_json(verdict)), message, run.operator)
-    write_report(report_data(journal, run.run_id, assay.labels.targets, None), report)
     return SlideReading(run, verdict, fields, findings, message.key, report, resumed, settings.optics.dof_um)

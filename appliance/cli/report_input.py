@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timezone
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,32 +10,25 @@ import numpy as np
 from appliance.errors import JournalError
 from appliance.journal.reader import JournalReader
 from appliance.records import Finding, SlideRun
-from appliance.report import FindingPicture, ReportData, write_report
+from appliance.report import FindingPicture, ReportData
 from appliance.scan.crop import crop_window
-from appliance.verdict.plain import verdict_from_json
+from appliance.verdict.model import Verdict
 
 
-def report_data(journal: JournalReader, run_id: str, targets: tuple[str, ...], receipt: str | None) -> ReportData:
-    """Everything on the page for one finished run. Raises JournalError when the run has no verdict yet."""
-    text = journal.verdict(run_id)
-    if text is None:
-        raise JournalError(f"Run {run_id} has no verdict yet.", remedy="Let the scan finish, then make the report.")
+def report_data(
+    journal: JournalReader, run_id: str, verdict: Verdict, targets: tuple[str, ...], receipt: str | None
+) -> ReportData:
+    """Everything on the page for one run whose fields are all recorded. receipt: what the hub answered so far."""
     run = journal.run(run_id)
     return ReportData(
         run=run,
-        verdict=verdict_from_json(json.loads(text)),
+        verdict=verdict,
         fields=journal.fields(run_id),
         pictures=[_picture(run, finding, image) for finding, image in journal.pictures(run_id)],
         receipt=receipt,
         generated_at=datetime.now(timezone.utc),
         map_labels=targets,
     )
-
-
-def rewrite_report(journal: Path, run_id: str, targets: tuple[str, ...], receipt: str | None, path: Path) -> None:
-    """Make the report again, now that it is known what the hub answered."""
-    with JournalReader.open(journal) as reader:
-        write_report(report_data(reader, run_id, targets, receipt), path)
 
 
 def _picture(run: SlideRun, finding: Finding, image: bytes) -> FindingPicture:

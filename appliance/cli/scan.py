@@ -18,9 +18,11 @@ from appliance.cli.hardware import engine_folder
 from appliance.cli.hub_session import local_hub, sender
 from appliance.cli.progress import progress_bar
 from appliance.cli.reading import Order, SlideReading, read_slide
-from appliance.cli.report_input import rewrite_report
+from appliance.cli.report_input import report_data
 from appliance.cli.result import scan_result, write_json
 from appliance.cli.twin_session import TwinSlide, twin_session
+from appliance.journal import JournalReader
+from appliance.report import write_report
 from appliance.settings import Settings, load_settings
 from engines.package import load_package
 
@@ -96,13 +98,14 @@ def read_and_report(
     report: file for the slide report.
     """
     package = load_package(engine_folder(settings, assay))
-    with sender(settings) as uplink, stop_on_signal() as stop:
+    with sender(settings, package.title) as uplink, stop_on_signal() as stop:
         with progress_bar(console, assay.labels.targets) as bar:
             reading = read_slide(settings, assay, order, report, bar, stop)
         delivery = uplink.wait_for_receipt(reading.key, RECEIPT_WAIT_S) if uplink else None
         problem = uplink.status().last_problem if uplink else "the uplink is switched off"
     receipt = delivery.receipt if delivery else None
-    rewrite_report(settings.journal.path, reading.run.run_id, assay.labels.targets, receipt, report)
+    with JournalReader.open(settings.journal.path) as journal:
+        write_report(report_data(journal, reading.run.run_id, reading.verdict, assay.labels.targets, receipt), report)
     print_reading(console, reading, package.title)
     if receipt:
         console.print(f"Hub receipt: {receipt}")

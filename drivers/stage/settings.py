@@ -64,7 +64,7 @@ class StageSettings(BaseModel):
     z: AxisSettings
     retract_z_um: float = 500.0
     safe_z_um: float = 2_900.0
-    long_xy_um: float = Field(default=1_500.0, gt=0)
+    long_xy_um: float = Field(default=3_000.0, gt=0)
     approach_um: float = Field(default=3.0, ge=0, le=100)
     expected_device_ids: dict[int, int] = {}
     limit_tolerance_um: float = Field(default=1.0, ge=0, le=100)
