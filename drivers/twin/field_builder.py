@@ -6,13 +6,17 @@ neither holds up an exposure nor the controller's answers, and the memory that f
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import DupFd
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -32,6 +36,7 @@ _MARGIN_UM = 8.0
 _COARSER = (1.0, 1.5, 2.5, 4.0, 8.0)
 _END_S = 5.0
 _PATIENCE_S = 0.3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # see mallopt(3)
 
 
 class BuilderStopped(DeviceError):
@@ -77,19 +82,64 @@ def build_field(
     return BuiltField(prepared, focus_truth(prepared), slide.surface_um(*prepared.centre_um))
 
 
-def _work(link: Connection, far_end: Connection, slots: Sequence[mmap.mmap], settings: TwinSettings) -> None:
+def _keep_memory() -> None:
+    """Let freed arrays of up to 32 MiB stay with the process: fetching fresh pages costs as much as filling them."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_M_MMAP_THRESHOLD, 32 << 20)
+        libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+class _Travelling(Protocol):
+    """A file descriptor on its way to another process."""
+
+    def detach(self) -> int:
+        """The descriptor there."""
+
+
+class _SharedMemory:
+    """Memory that another process can map too, and that is gone when both are. Travels by being given to a process."""
+
+    def __init__(self, fd: int, size: int) -> None:
+        self._fd = fd
+        self._size = size
+        self.map = mmap.mmap(fd, size)
+
+    @classmethod
+    def of_size(cls, size: int) -> _SharedMemory:
+        fd = os.memfd_create("cytoscan-twin-field", os.MFD_CLOEXEC)
+        os.ftruncate(fd, size)
+        return cls(fd, size)
+
+    @classmethod
+    def _arrive(cls, travelling: _Travelling, size: int) -> _SharedMemory:
+        return cls(travelling.detach(), size)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return self._arrive, (DupFd(self._fd), self._size)
+
+    def values(self, count: int = -1) -> NDArray[np.complex64]:
+        return np.frombuffer(self.map, np.complex64, count=count)
+
+    def close(self) -> None:
+        """Close the descriptor; what is mapped stays until nobody looks at it."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _work(link: Connection, slots: Sequence[_SharedMemory], settings: TwinSettings) -> None:
     """The process: build what is asked for until the other side is gone."""
-    far_end.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     cv2.setNumThreads(1)
+    _keep_memory()
     slide = make_slide(settings.slide, settings.seed)
     while True:
         try:
             index, place = link.recv()
         except EOFError:
             return
-        store = np.frombuffer(slots[index], np.complex64)
+        store = slots[index].values()
         field = build_field(slide, settings, place, store)
         empty = np.empty(0, np.complex64)
         values = len(field.prepared.store)
@@ -101,7 +151,7 @@ def _work(link: Connection, far_end: Connection, slots: Sequence[mmap.mmap], set
 
 @dataclass
 class _Slot:
-    memory: mmap.mmap
+    memory: _SharedMemory
     field: BuiltField | None = None
     last_use: int = 0
 
@@ -110,15 +160,15 @@ class FieldBuilder:
     """Fields by place: those that are ready, the one being built, and those wished for. Thread-safe."""
 
     def __init__(self, settings: TwinSettings) -> None:
-        """Start the process; do this before any thread is started."""
+        """Start the process, anew rather than as a fork, which would not survive the threads of libraries."""
         self._width_px, self._height_px = settings.camera.width_px, settings.camera.height_px
         slot_bytes = settings.builder.memory_mb * (1 << 20) // _SLOTS // mmap.PAGESIZE * mmap.PAGESIZE
-        self._slots = [_Slot(mmap.mmap(-1, slot_bytes)) for _ in range(_SLOTS)]
-        context = multiprocessing.get_context("fork")
+        self._slots = [_Slot(_SharedMemory.of_size(slot_bytes)) for _ in range(_SLOTS)]
+        context = multiprocessing.get_context("spawn")
         self._link, far_end = context.Pipe()
         self._process = context.Process(
             target=_work,
-            args=(far_end, self._link, [slot.memory for slot in self._slots], settings),
+            args=(far_end, [slot.memory for slot in self._slots], settings),
             name="twin-fields",
             daemon=True,
         )
@@ -210,7 +260,7 @@ class FieldBuilder:
                 break
             with self._changed:
                 slot = self._slots[index]
-                store = np.frombuffer(slot.memory, np.complex64, count=values)
+                store = slot.memory.values(values)
                 slot.field = replace(field, prepared=replace(field.prepared, store=store))
                 self._uses += 1
                 slot.last_use = self._uses
@@ -227,3 +277,5 @@ class FieldBuilder:
         self._process.join(_END_S)
         self._thread.join(_END_S)
         self._link.close()
+        for slot in self._slots:
+            slot.memory.close()

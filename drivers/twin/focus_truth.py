@@ -13,7 +13,7 @@ from drivers.twin.layers import GREEN, Block
 _STRIDE = 3
 _BINS = 96
 _HIGHEST_PER_UM = 1.3
-_COARSE_UM = 0.25
+_COARSE_UM = 0.5
 _BEYOND_UM = 2.0
 _SOBEL_NOISE_GAIN = 24.0
 
@@ -64,7 +64,7 @@ def focus_truth(prepared: Prepared) -> FocusTruth:
     heights = np.concatenate([curve.heights_um for curve in curves])
     coarse = np.arange(heights.min() - _BEYOND_UM, heights.max() + _BEYOND_UM, _COARSE_UM)
     best = float(coarse[int(np.argmax([energy(z) for z in coarse]))])
-    for step in (_COARSE_UM / 2, _COARSE_UM / 8):
+    for step in (_COARSE_UM / 2, _COARSE_UM / 8, _COARSE_UM / 16):
         below, at, above = energy(best - step), energy(best), energy(best + step)
         bend = below - 2 * at + above
         if bend < 0:
@@ -113,4 +113,4 @@ def _energy(prepared: Prepared, curve: _Curve, defocus_um: float) -> float:
     table = prepared.optics.otf(GREEN)
     sample = np.minimum(np.rint(curve.frequency_per_um / table.step_per_um), table.values.shape[1] - 1).astype(np.intp)
     transfer = np.stack([table.profile(defocus_um - height)[0][sample] for height in curve.heights_um], axis=1)
-    return float(np.einsum("bk,bkl,bl->", transfer, curve.forms, transfer, optimize=True))
+    return float(np.sum((curve.forms @ transfer[:, :, None])[:, :, 0] * transfer))

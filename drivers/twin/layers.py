@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from drivers.twin.spectra import Lattice, Picture, Spectrum, fast_length
 GREEN = 1
 
 _WIDE_SHARE = 0.3
+_CHUNK_ROWS = 64
 _LN10 = math.log(10.0)
 _PAD_PX = (24, 96)
 
@@ -72,8 +74,14 @@ class Part:
 def absorbance_per_od(scene: Scene) -> Picture:
     """(1 - 10^-OD) / OD of the scene's total optical density, (rows, cols, 3); ln 10 where it is clear."""
     total = scene.total_od()
-    total[np.abs(total) < 1e-5] = 1e-5
-    return np.asarray(-np.expm1(total * np.float32(-_LN10)) / total, dtype=np.float32)
+    for first in range(0, scene.height_px, _CHUNK_ROWS):
+        rows = total[first : first + _CHUNK_ROWS]
+        # Below 0.001 the value differs from ln 10 by a thousandth; pictures may have slightly negative densities.
+        density = np.copysign(np.maximum(np.abs(rows), np.float32(1e-3)), rows)
+        np.exp(density * np.float32(-_LN10), out=rows)
+        np.subtract(np.float32(1), rows, out=rows)
+        rows /= density
+    return total
 
 
 def split(scene: Scene, optics: Optics) -> list[Part]:
@@ -102,18 +110,12 @@ class Painter:
         self._scene = scene
         self._optics = optics
         self._per_od = absorbance_per_od(scene)
-        self._sag = _sag(scene, optics)
-        self._canvas = np.empty((0, 0, 0), np.float32)
-        self._shares: dict[tuple[float, int], Picture] = {}
 
-    def paint(self, part: Part, colour: int) -> Picture:
-        """Absorbance of one colour on a part's levels, float32 (levels, rows, cols); valid until the next call."""
+    def paint(self, part: Part, colour: int) -> list[Picture]:
+        """Absorbance of one colour on each level of a part, float32 (rows, cols)."""
         block = part.block
-        shape = (len(block.heights_um), block.rows, block.cols)
-        if self._canvas.shape != shape:
-            self._canvas = np.empty(shape, np.float32)
-        pictures = self._canvas
-        pictures.fill(0)
+        # One array a level, and not one for all, lets the process keep and reuse the memory.
+        pictures = [np.zeros((block.rows, block.cols), np.float32) for _ in block.heights_um]
         for layer in part.layers:
             rows, cols = layer.od.shape[:2]
             place = np.s_[layer.row0 : layer.row0 + rows, layer.col0 : layer.col0 + cols]
@@ -132,30 +134,30 @@ class Painter:
 
     def _levels(self, levels_um: Sequence[float], z_um: float) -> Iterator[tuple[int, Picture]]:
         """The levels that a layer feeds, each with every pixel's share: nearness to its height and field curvature."""
+        size, curvature_um = (self._scene.height_px, self._scene.width_px), self._optics.curvature_um
         if len(levels_um) == 1:
-            yield 0, np.ones_like(self._sag)
+            yield 0, _share(size, 0.0, 0.0)
             return
         pitch = levels_um[1] - levels_um[0]
         lowest, fraction = divmod(round((z_um - levels_um[0]) / pitch, 2), 1)
-        for above in range(math.ceil(fraction + self._optics.curvature_um / pitch) + 1):
-            key = (fraction, above)
-            if key not in self._shares:
-                away = np.abs(self._sag * np.float32(1 / pitch) + np.float32(fraction - above))
-                self._shares[key] = np.maximum(np.float32(1) - away, np.float32(0))
+        for above in range(math.ceil(fraction + curvature_um / pitch) + 1):
             if int(lowest) + above < len(levels_um):
-                yield int(lowest) + above, self._shares[key]
+                yield int(lowest) + above, _share(size, round(curvature_um / pitch, 6), round(fraction - above, 2))
+
+
+@lru_cache(maxsize=8)
+def _share(size: tuple[int, int], curvature: float, offset: float) -> Picture:
+    """Nearness 0..1 of every pixel (rows, cols) to a level; curvature at the corner and offset in level distances."""
+    y = np.linspace(-1, 1, size[0], dtype=np.float32) ** 2 * size[0] ** 2
+    x = np.linspace(-1, 1, size[1], dtype=np.float32) ** 2 * size[1] ** 2
+    sag = (y[:, None] + x[None, :]) * np.float32(curvature / (size[0] ** 2 + size[1] ** 2))
+    share = np.maximum(np.float32(1) - np.abs(sag + np.float32(offset)), np.float32(0))
+    share.setflags(write=False)
+    return np.asarray(share, dtype=np.float32)
 
 
 def _nearest(levels_um: Sequence[float], height_um: float) -> int:
     return min(range(len(levels_um)), key=lambda level: abs(levels_um[level] - height_um))
-
-
-def _sag(scene: Scene, optics: Optics) -> Picture:
-    """Field curvature at every pixel of a scene, µm: 0 in the middle, `curvature_um` at the corners."""
-    y = np.linspace(-1, 1, scene.height_px, dtype=np.float32) ** 2 * scene.height_px**2
-    x = np.linspace(-1, 1, scene.width_px, dtype=np.float32) ** 2 * scene.width_px**2
-    share = (y[:, None] + x[None, :]) / np.float32(scene.height_px**2 + scene.width_px**2)
-    return np.asarray(share * np.float32(optics.curvature_um), dtype=np.float32)
 
 
 def _centre_sag(block: Block, scene: Scene, optics: Optics) -> float:
