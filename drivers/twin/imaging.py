@@ -25,7 +25,7 @@ from drivers.twin.optics import Optics, depth_of_field_um
 from drivers.twin.sensor import Sensor
 from drivers.twin.settings import CameraModel, OpticsSettings
 from drivers.twin.slide.scene import Scene, SceneObject, Slide
-from drivers.twin.spectra import Picture, add_filtered, fast_length, forward, inverse
+from drivers.twin.spectra import Picture, add_filtered, fast_size, forward, inverse
 
 Planes = NDArray[np.float32]
 
@@ -52,7 +52,7 @@ class Window:
         cls, x_um: float, y_um: float, size_px: tuple[int, int], um_per_px: float, *, margin_px: int = MARGIN_PX
     ) -> Window:
         """For a frame of `size_px` (width, height) centred at a stage position; sizes that are quick to transform."""
-        wide, high = (fast_length(side + 2 * margin_px) for side in size_px)
+        wide, high = fast_size(size_px[0] + 2 * margin_px, size_px[1] + 2 * margin_px)
         return cls(x_um - (wide - 1) / 2 * um_per_px, y_um - (high - 1) / 2 * um_per_px, wide, high)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from drivers.twin.optics import Optics
 from drivers.twin.slide.scene import Layer, Scene
-from drivers.twin.spectra import Lattice, Picture, Spectrum, fast_length
+from drivers.twin.spectra import Lattice, Picture, Spectrum, fast_size
 
 GREEN = 1
 
@@ -207,10 +207,12 @@ def _patch(layers: Sequence[Layer], scene: Scene, optics: Optics) -> Part:
     slope = optics.na / math.sqrt(max(optics.refractive_index**2 - optics.na**2, 1e-6))
     tallest = max(abs(layer.z_um) for layer in layers)
     pad = int(min(max(tallest * slope / scene.um_per_px, _PAD_PX[0]), _PAD_PX[1]))
-    row0 = (min(layer.row0 for layer in layers) - pad) // 2 * 2
-    col0 = (min(layer.col0 for layer in layers) - pad) // 2 * 2
-    rows = fast_length(max(layer.row0 + layer.od.shape[0] for layer in layers) + pad - row0)
-    cols = fast_length(max(layer.col0 + layer.od.shape[1] for layer in layers) + pad - col0)
+    row0 = (int(min(layer.row0 for layer in layers)) - pad) // 2 * 2
+    col0 = (int(min(layer.col0 for layer in layers)) - pad) // 2 * 2
+    cols, rows = fast_size(
+        int(max(layer.col0 + layer.od.shape[1] for layer in layers)) + pad - col0,
+        int(max(layer.row0 + layer.od.shape[0] for layer in layers)) + pad - row0,
+    )
     block = Block(row0, col0, rows, cols, scene.um_per_px, ())
     sag = _centre_sag(block, scene, optics)
     heights = sorted({round(layer.z_um + sag, 3) for layer in layers})

@@ -21,12 +21,15 @@ Spectrum = NDArray[np.complex64]
 Picture = NDArray[np.float32]
 
 
-def fast_length(at_least: int) -> int:
-    """The next length that is a multiple of 4 and quick to transform."""
-    length = -(-at_least // 4) * 4
-    while scipy.fft.next_fast_len(length, real=True) != length:
-        length += 4
-    return length
+def fast_size(width: int, height: int) -> tuple[int, int]:
+    """The next width and height that are multiples of 4 and quick to transform: along rows real, then complex."""
+    sizes = []
+    for at_least, real in ((width, True), (height, False)):
+        length = -(-at_least // 4) * 4
+        while scipy.fft.next_fast_len(length, real=real) != length:
+            length += 4
+        sizes.append(length)
+    return sizes[0], sizes[1]
 
 
 @dataclass(frozen=True)
