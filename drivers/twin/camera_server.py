@@ -27,6 +27,8 @@ MODEL = "CytoScan twin camera"
 
 _SAMPLES = 5
 _END_S = 5.0
+_LET_GO_S = 2.0
+"""How long a new client waits for a former one, which may have died during an exposure, to be noticed as gone."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class CameraServer:
 
     def _serve(self, client: socket.socket) -> None:
         with client, contextlib.suppress(OSError):
-            if not self._in_use.acquire(blocking=False):
+            if not self._in_use.acquire(timeout=_LET_GO_S):
                 client.sendall(encode({"op": "error", "message": "the camera is in use"}))
                 return
             try:

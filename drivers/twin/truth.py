@@ -14,9 +14,9 @@ from drivers.twin.sensor import level_at, noise_law
 from drivers.twin.settings import CameraModel, TwinSettings
 from drivers.twin.slide import SceneObject, Slide
 
-BLANK_BELOW = 0.03
+BLANK_BELOW = 0.1
 """A field is blank when its sharpest picture adds less than this to the gradient that noise alone has at nominal
-exposure; one well stained cell in a field of 450x adds about 0.05."""
+exposure, as a share of it; one well stained cell in a field of 450x adds about 0.5."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """Fields prepared in another process, and the guess where the stage goes next."""
 
+import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from drivers.twin.lookahead import Lookahead, next_places
 from drivers.twin.mechanics import Mechanics
 from drivers.twin.settings import load_settings
 from drivers.twin.slide import SpecimenArea, make_slide
+from drivers.twin.truth import Exposed, TruthFile, is_blank
 
 SETTINGS = load_settings(
     None, ["camera.width_px=320", "camera.height_px=240", "builder.memory_mb=200", "slide.content=serous", "seed=2"]
@@ -132,3 +135,26 @@ def test_the_field_approached_is_ready_on_arrival_and_the_next_soon_after(builde
         _built_within(builder, (x + 94.0, y), 10.0)
     finally:
         lookahead.close()
+
+
+def test_a_field_is_blank_only_without_visible_content() -> None:
+    slide = make_slide(SETTINGS.slide, SETTINGS.seed)
+    assert not is_blank(build_field(slide, SETTINGS, HERE), SETTINGS.camera)
+    empty = load_settings(None, ["camera.width_px=320", "camera.height_px=240", "slide.content=empty"])
+    bare = make_slide(empty.slide, empty.seed)
+    assert is_blank(build_field(bare, empty, (38_000.0, 13_000.0)), empty.camera)
+
+
+def test_truth_has_the_settings_and_counts_what_is_inside_the_frame(tmp_path: Path) -> None:
+    slide = make_slide(SETTINGS.slide, SETTINGS.seed)
+    field = build_field(slide, SETTINGS, HERE)
+    record = TruthFile(tmp_path / "truth.jsonl", SETTINGS, slide)
+    record.exposure(Exposed(1, 123, *HERE, 3001.25), field)
+    record.close()
+    header, line = (json.loads(text) for text in (tmp_path / "truth.jsonl").read_text().splitlines())
+    assert header["slide"] == SETTINGS.slide.model_dump(mode="json")
+    assert line["z_um"] == 3001.25
+    assert line["best_focus_z_um"] == pytest.approx(3000.0 + field.surface_um + field.truth.defocus_um, abs=1e-3)
+    half_x, half_y = 160 * 0.293, 120 * 0.293
+    inside = [o for o in field.prepared.objects if abs(o.x_um - HERE[0]) <= half_x and abs(o.y_um - HERE[1]) <= half_y]
+    assert line["n_objects"] == len(inside) == sum(line["kinds"].values())
