@@ -73,7 +73,7 @@ class ProgressBar(ScanListener):
             focus=self._tally.focus_share(),
             findings=self._tally.findings,
         )
-        if not self._console.is_terminal and (done.record.index + 1) % 10 == 0:
+        if not self._console.is_terminal and (task.completed % 10 == 0 or task.completed == self._total):
             self._console.print(self._line())
 
     def _line(self) -> str:

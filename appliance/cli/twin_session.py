@@ -57,6 +57,8 @@ class TwinSlide:
 def twin_session(slide: TwinSlide, settings: Settings, truth: Path | None = None) -> Iterator[Settings]:
     """Start the twin with this slide; yields the settings completed by its port, camera, calibration and slide layout.
 
+    A camera that the settings name is left as it is: pictures can be replayed over the twin's stage.
+
     truth: file for the twin's truth, for benches. Raises DeviceError when the twin does not start.
     """
     with ExitStack() as stack:
@@ -66,6 +68,9 @@ def twin_session(slide: TwinSlide, settings: Settings, truth: Path | None = None
 
 
 def _completed(settings: Settings, slide: TwinSlide, twin: TwinProcess) -> Settings:
+    camera = settings.camera
+    if camera.kind == "twin" and not camera.address:
+        camera = camera.model_copy(update={"address": str(twin.camera)})
     optics = {
         "magnification": twin.calibration.magnification,
         "na": twin.calibration.na,
@@ -74,7 +79,7 @@ def _completed(settings: Settings, slide: TwinSlide, twin: TwinProcess) -> Setti
     return settings.model_copy(
         update={
             "stage": settings.stage.model_copy(update={"port": str(twin.port)}),
-            "camera": settings.camera.model_copy(update={"kind": "twin", "address": str(twin.camera)}),
+            "camera": camera,
             "optics": settings.optics.model_copy(update=optics),
             "focus": settings.focus.model_copy(update={"reference_z_um": twin.reference_z_um}),
             "scan": settings.scan.model_copy(update={"region": settings.scan.region or _region(slide, twin)}),

@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from appliance.cli.exits import Exit
+from appliance.journal import JournalReader
+from drivers.twin.launch import TwinProcess
+from drivers.twin.settings import load_settings as twin_settings
 from engines.package import shipped
-from tests.appliance.cli.conftest import Ran, command
+from tests.appliance.cli.conftest import SMALL, Ran, command
 
 
 def test_a_misspelt_setting_names_file_line_and_the_right_word(cytoscan: Callable[..., Ran], tmp_path: Path) -> None:
@@ -51,9 +54,11 @@ def test_a_port_without_the_controller_is_told_from_a_cable_fault(cytoscan: Call
 
 
 def test_no_camera(cytoscan: Callable[..., Ran]) -> None:
-    ran = cytoscan("scan", "--twin", "--fields", "2", "--set", "camera.kind=replay", "--set", "camera.address=missing")
-    assert ran.code in {Exit.CAMERA, Exit.SETTINGS}
-    assert "missing" in ran.err or "camera" in ran.err.lower()
+    for address, kind in (("missing.sock", "twin"), ("missing", "replay")):
+        camera = f"camera={{kind: {kind}, address: {address}}}"
+        ran = cytoscan("scan", "--twin", "--fields", "2", "--set", camera)
+        assert ran.code == Exit.CAMERA
+        assert "missing" in ran.err
 
 
 def test_a_region_beyond_the_limits_is_refused_before_anything_is_scanned(cytoscan: Callable[..., Ran]) -> None:
@@ -80,28 +85,42 @@ def test_a_damaged_engine_package_is_refused(cytoscan: Callable[..., Ran], tmp_p
 
 
 def test_disk_full_while_recording_loses_nothing_that_was_recorded(tmp_path: Path) -> None:
-    """A file size limit stands in for a full disk: SQLite meets the same failed write."""
+    """A file size limit on the scanner stands in for a full disk: SQLite meets the same failed write."""
 
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000))
 
-    done = subprocess.run(
-        command("scan", "--twin", "--assay", "serous", "--seed", "46", "--fields", "8", "--keep-fields"),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        preexec_fn=limit,
-        check=False,
-    )
-    assert done.returncode == Exit.JOURNAL, done.stdout + done.stderr
-    assert "half-written" in done.stderr or "full" in done.stderr.lower()
+    small = ("camera.width_px=960", "camera.height_px=604", "seed=46")
+    with TwinProcess(twin_settings(None, small), tmp_path / "twin") as twin:
+        area = twin.specimen
+        region = (
+            f"scan.region={{x_um: {area.x_um + area.width_um / 2}, y_um: {area.y_um + area.height_um / 2}, "
+            f"width_um: {area.width_um}, height_um: {area.height_um}, shape: ellipse}}"
+        )
+        given = (f"stage.port={twin.port}", f"camera.address={twin.camera}", region, "uplink.enabled=false")
+        options = [part for text in given for part in ("--set", text)]
+        scan = ("scan", "--accession", "FULL-1", "--fields", "8", "--keep-fields", *options)
+        done = subprocess.run(
+            command(*scan), cwd=tmp_path, capture_output=True, text=True, timeout=100, preexec_fn=limit, check=False
+        )
+        assert done.returncode == Exit.JOURNAL, done.stdout + done.stderr
+        assert "nothing is half-written" in done.stderr
+        assert "free space" in done.stderr
+        journal = tmp_path / "build/cytoscan/journal.sqlite"
+        with JournalReader.open(journal) as reader:
+            before = reader.recorded_indexes(reader.unfinished()[0].run_id)
+        more = subprocess.run(command(*scan), cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+        assert more.returncode == Exit.VERDICT, more.stdout + more.stderr
+        with JournalReader.open(journal) as reader:
+            run = reader.runs()[0]
+            assert run.resumed == 1
+            assert before < reader.recorded_indexes(run.run_id) == set(range(8))
 
 
 def test_without_a_broker_the_verdict_waits_in_the_outbox_and_arrives_later(
     cytoscan: Callable[..., Ran], tmp_path: Path
 ) -> None:
-    arguments = ("scan", "--twin", "--fields", "3", "--json", "result.json")
+    arguments = ("scan", "--twin", "--fields", "3", "--json", "result.json", *SMALL)
     first = cytoscan(*arguments, "--seed", "47", "--set", "uplink.port=1", "--set", "uplink.host=127.0.0.1")
     assert first.code == 0, first.err
     assert first.result["receipt"] is None
