@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Literal
 
 from appliance.errors import JournalError
 from appliance.hub.events import Event, ReceivedVerdict, Refusal
-from appliance.journal.database import check_integrity, connect, told, transaction
+from appliance.journal.database import DatabaseFile, check_integrity, connect_and, transaction
 from appliance.messages.topics import Address
 from appliance.messages.verdict import VerdictMessage
 
@@ -58,47 +54,13 @@ _TABLES = (
 Outcome = Literal["accepted", "duplicate", "conflict"]
 
 
-class HubStore:
+class HubStore(DatabaseFile):
     """The hub's SQLite file; threads may share it. Every method raises JournalError when the file fails."""
-
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
-        self._connection = connection
-        self._mutex = threading.RLock()
 
     @classmethod
     def open(cls, path: Path) -> HubStore:
         """Open or create the store. Raises JournalError."""
-        connection = connect(path)
-        try:
-            _set_up(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-        return HubStore(path, connection)
-
-    def close(self) -> None:
-        """Close the file; safe to call twice."""
-        with self._mutex:
-            self._connection.close()
-
-    def __enter__(self) -> HubStore:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._mutex, transaction(self._connection, self.path):
-            yield self._connection
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._mutex, told(self.path):
-            yield self._connection
+        return HubStore(path, connect_and(path, _set_up))
 
     def take(self, event: Event, received_at: datetime) -> Outcome:
         """Store an event, on disk when this returns.

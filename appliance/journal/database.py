@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
 
 from appliance.errors import JournalError
 
@@ -99,6 +102,54 @@ def connect(path: Path, *, query_only: bool = False) -> sqlite3.Connection:
             connection.close()
             raise
     return connection
+
+
+def connect_and(
+    path: Path, prepare: Callable[[sqlite3.Connection, Path], None], *, query_only: bool = False
+) -> sqlite3.Connection:
+    """`connect`, then `prepare` (make or check the tables); the connection is closed again when that fails."""
+    connection = connect(path, query_only=query_only)
+    try:
+        prepare(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class DatabaseFile:
+    """One connection to one file, which threads may share. Every use raises JournalError when the file fails."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+        self._mutex = threading.RLock()
+
+    def close(self) -> None:
+        """Close the file; safe to call twice."""
+        with self._mutex:
+            self._connection.close()
+
+    def __enter__(self: FileT) -> FileT:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._mutex, transaction(self._connection, self.path):
+            yield self._connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._mutex, told(self.path):
+            yield self._connection
+
+
+FileT = TypeVar("FileT", bound=DatabaseFile)
 
 
 def _set_up(connection: sqlite3.Connection, path: Path, *, query_only: bool) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
 from appliance.errors import JournalError
 from appliance.journal import audit, outbox
 from appliance.journal.codec import field_row, finding_row, run_text
-from appliance.journal.database import NOTHING_HALF_WRITTEN, check_integrity, connect, require_folder, transaction
+from appliance.journal.database import NOTHING_HALF_WRITTEN, check_integrity, connect, require_folder
 from appliance.journal.lock import FileLock
 from appliance.journal.reader import JournalReader
 from appliance.journal.schema import migrate
@@ -69,11 +68,6 @@ class Journal(JournalReader):
 
     def __enter__(self) -> Journal:
         return self
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._mutex, transaction(self._connection, self.path):
-            yield self._connection
 
     def _now(self) -> str:
         return self._clock().astimezone(timezone.utc).isoformat()

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from types import TracebackType
 
-from appliance.journal.database import connect, told, transaction
+from appliance.journal.database import DatabaseFile, connect_and
 from appliance.journal.schema import migrate
 from appliance.messages.outgoing import OutboxMessage
 
@@ -72,50 +69,16 @@ class OutboxStatus:
     oldest_s: float
 
 
-class Outbox:
+class Outbox(DatabaseFile):
     """A sender's own connection to the journal. Times are seconds since 1970 (UTC), passed in.
 
     Every method raises JournalError when the file cannot be read or written.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
-        self._connection = connection
-        self._mutex = threading.RLock()
-
     @classmethod
     def open(cls, path: Path) -> Outbox:
         """Open the outbox of the journal at `path`, creating the journal when there is none. Raises JournalError."""
-        connection = connect(path)
-        try:
-            migrate(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-        return Outbox(path, connection)
-
-    def close(self) -> None:
-        """Close the connection; safe to call twice."""
-        with self._mutex:
-            self._connection.close()
-
-    def __enter__(self) -> Outbox:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._mutex, transaction(self._connection, self.path):
-            yield self._connection
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._mutex, told(self.path):
-            yield self._connection
+        return Outbox(path, connect_and(path, migrate))
 
     def post(self, message: OutboxMessage, now_s: float) -> bool:
         """Add a message unless its key is there already; whether it was added."""

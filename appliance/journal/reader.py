@@ -3,60 +3,27 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
 from appliance.errors import JournalError
 from appliance.journal import audit
 from appliance.journal.audit import AuditCheck, AuditRow
 from appliance.journal.codec import FINDING_COLUMNS, field_from, finding_from, run_from
-from appliance.journal.database import connect, told
+from appliance.journal.database import DatabaseFile, connect_and
 from appliance.journal.schema import require_current
 from appliance.records import FieldRecord, Finding, SlideRun
 
 
-class JournalReader:
+class JournalReader(DatabaseFile):
     """Reads a journal that another process may be writing. Threads may share one reader.
 
     Every method raises JournalError when the file cannot be read, or the run is not in it.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
-        self._connection = connection
-        self._mutex = threading.RLock()
-
     @classmethod
     def open(cls, path: Path) -> JournalReader:
         """Open an existing journal for reading. Raises JournalError."""
-        connection = connect(path, query_only=True)
-        try:
-            require_current(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-        return JournalReader(path, connection)
-
-    def close(self) -> None:
-        """Close the file; safe to call twice."""
-        with self._mutex:
-            self._connection.close()
-
-    def __enter__(self) -> JournalReader:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._mutex, told(self.path):
-            yield self._connection
+        return JournalReader(path, connect_and(path, require_current, query_only=True))
 
     def _run_row(self, run_id: str) -> sqlite3.Row:
         with self._reading() as connection:
