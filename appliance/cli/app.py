@@ -52,9 +52,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run the command with these arguments; returns its exit code (`appliance.cli.exits`)."""
     try:
-        app(args=arguments, standalone_mode=False)
-    except click.exceptions.Exit as end:
-        return end.exit_code
+        code = app(args=arguments, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return int(Exit.USAGE)
@@ -64,7 +62,7 @@ def run(arguments: list[str]) -> int:
     except (ApplianceError, DeviceError, EngineError) as error:
         _say("Error.", error.what, getattr(error, "safe", ""), error.remedy)
         return int(exit_for(error))
-    return int(Exit.VERDICT)
+    return code if isinstance(code, int) else int(Exit.VERDICT)
 
 
 def _say(*sentences: str) -> None:

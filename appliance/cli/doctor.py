@@ -33,12 +33,19 @@ CONNECT_S = 3.0
 
 @dataclass(frozen=True)
 class Check:
-    """What one check found. remedy: empty when all is well."""
+    """What one check found. ok: a scan can go ahead; with a remedy all the same, something is worth mending."""
 
     name: str
     ok: bool
     found: str
     remedy: str = ""
+
+    @property
+    def sign(self) -> str:
+        """The word in front of the line, with its colour for a terminal."""
+        if not self.ok:
+            return "[red]FAIL[/red]"
+        return "[yellow]warn[/yellow]" if self.remedy else "[green]ok  [/green]"
 
 
 def doctor(
@@ -59,8 +66,7 @@ def doctor(
         checks = []
         for check in examine(settings):
             checks.append(check)
-            sign = "[green]ok  [/green]" if check.ok else "[red]FAIL[/red]"
-            console.print(f"{sign} {check.name:<11} ", end="")
+            console.print(f"{check.sign} {check.name:<13} ", end="")
             console.print(check.found, check.remedy, highlight=False, markup=False, soft_wrap=True)
     if json_path is not None:
         write_json(json_path, {"checks": [vars(check) for check in checks]})
@@ -165,8 +171,8 @@ def _clock() -> Check:
     if clock.synced is False:
         return Check(
             "clock",
-            ok=False,
-            found="The system clock is not synchronised; records carry wrong times.",
+            ok=True,
+            found="The system clock is not synchronised: times of records may be wrong, and each message says so.",
             remedy="Enable systemd-timesyncd or chrony.",
         )
     if clock.synced is None:
