@@ -22,6 +22,8 @@ _QUANTISED = 1.0 / 12.0
 _SPREAD = 0.075
 """Relative standard deviation of one block's energy on noise alone (measured on simulated noise: 0.070)."""
 _DARK, _CLIPPED = 12.0, 250.0
+_USUAL_GAIN = 0.01
+"""Of an eight-bit camera with a full well of 25,000 electrons; where frames are too dark to tell."""
 _BRIGHT = 0.95
 _PLACES = 3
 """Fewer places cannot tell the camera's dust from the slide's content."""
@@ -93,7 +95,7 @@ def _gain(frame: Measurement) -> float:
     level = frame.level
     usable = (level > _DARK) & (level < _CLIPPED)
     if not usable.any():
-        return float("inf")
+        return _USUAL_GAIN
     ratio = np.maximum(frame.energy[usable] / _SQUARES - _QUANTISED, 0.0) / level[usable]
     quiet = float(np.quantile(ratio, 0.1)) / (1 - 1.28 * _SPREAD)
     for _ in range(4):

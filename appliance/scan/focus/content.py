@@ -19,8 +19,9 @@ BoolGrid = NDArray[np.bool_]
 
 _COLOURED = 0.02
 """Optical density by which channels must differ from cell to cell for a block to hold stain."""
-_COLOUR_SHARE = 0.12
-"""And by how much of the total contrast: dust and bubbles are grey."""
+_STAIN_SHARE, _GREY_SHARE = 0.25, 0.15
+"""Colour contrast over total contrast: surely stain above the first, surely grey below the second. Grey things show up
+to an eighth, which the Bayer lattice adds at their edges; the stains of domain reference 5 reach 0.5 to 0.8."""
 _GREY = 0.06
 """Contrast of optical density from which something without colour counts as dust or a bubble's rim."""
 _SHARP = 6.0
@@ -30,7 +31,7 @@ _THICK = 0.6
 """Optical density, in two channels at least, through which nothing is read when it covers more than cells do."""
 _THICK_UM = 120.0
 """Width from which thick places are ink, not cells. Clusters of cells are narrower. Source: domain reference 6.1."""
-_DARK = 20.0
+_DARK = 40.0
 """Grey levels: darker than this nothing is read, whatever a clear place may be like."""
 _HALO_BLOCKS = 2
 """Blocks around a place that its blurred edge reaches."""
@@ -55,12 +56,13 @@ def look(measurement: Measurement, baseline: Baseline, um_per_px: float) -> Cont
     density = baseline.density(measurement)
     ink = _ink(measurement, density, um_per_px)
     colour = density.max(axis=2) - density.min(axis=2)
-    contrast, coloured = _contrast(density.mean(axis=2)), _contrast(colour)
-    tinted = coloured > _COLOUR_SHARE * contrast
-    stained = _any(tinted & (coloured > _COLOURED), shape)
-    grey = _any(~tinted & (contrast > _GREY), shape) & ~stained
+    contrast = _most(_contrast(density.mean(axis=2)), shape)
+    coloured = _most(_contrast(colour), shape)
+    around = cv2.dilate(contrast, np.ones((3, 3), np.uint8))
+    stained = (coloured > _COLOURED) & (coloured > _STAIN_SHARE * around)
+    grey = (contrast > _GREY) & (coloured < _GREY_SHARE * contrast)
     sharp = baseline.excess(measurement) > _SHARP * baseline.scatter(measurement)
-    foreign = _grown(_any(ink, shape), _HALO_BLOCKS) | _grown(grey, 1)
+    foreign = _grown(_most(ink.astype(np.float32), shape) > 0, _HALO_BLOCKS) | _grown(grey, 1)
     return Content(
         structured=stained & sharp & ~foreign,
         foreign=foreign,
@@ -83,10 +85,10 @@ def _contrast(cells: FloatGrid) -> FloatGrid:
     return np.asarray(cv2.dilate(cells, kernel) - cv2.erode(cells, kernel), dtype=np.float32)
 
 
-def _any(cells: BoolGrid, shape: tuple[int, ...]) -> BoolGrid:
-    """Whether any cell of a block is set."""
+def _most(cells: FloatGrid, shape: tuple[int, ...]) -> FloatGrid:
+    """The largest value in each block."""
     rows, cols = shape
-    return np.asarray(cells.reshape(rows, BLOCK_CELLS, cols, BLOCK_CELLS).any(axis=(1, 3)))
+    return np.asarray(cells.reshape(rows, BLOCK_CELLS, cols, BLOCK_CELLS).max(axis=(1, 3)))
 
 
 def _grown(blocks: BoolGrid, by: int) -> BoolGrid:

@@ -24,6 +24,9 @@ _PEDESTALS = np.array([0.0, 0.04, 0.1, 0.2])
 _POSITIONS = 241
 _WIDTHS = 13
 _LONGEST_STRIDE = 2.5
+_MISFIT = 4.0
+"""Squared deviations per sample, in standard deviations, that no focus curve explains: something else has changed."""
+_TRUST = {"edge": 0.3, "two peaks": 0.5, "inconsistent": 0.2, "bracketed": 1.0}
 _DIP = 0.12
 """How deep a valley between two maxima must be, as a share of the lower one, to count as two peaks."""
 
@@ -41,7 +44,8 @@ class Sample:
 class Peak:
     """Where the curve is highest.
 
-    sigma_um: standard deviation of z_um. confidence: 0 to 1. reason: "bracketed", "edge", "flat" or "two peaks".
+    sigma_um: standard deviation of z_um. confidence: 0 to 1. reason: "bracketed", "edge", "flat", "two peaks", or
+    "inconsistent" where the samples do not lie on any focus curve.
     width_um: full width at half height, posterior mean.
     """
 
@@ -84,18 +88,26 @@ def fit_peak(samples: Sequence[Sample], width_um: float) -> Peak:
     best = int(value.argmax())
     top = float(value[best])
     near, far = _MODEL_ERROR
-    if top <= 0 or top - float(value.min()) < 4 * float(noise[best]) + near * top:
+    low = int(value.argmin())
+    if top <= 0 or top - float(value[low]) < 4 * math.hypot(noise[best], noise[low]) + near * top:
         return Peak(float(z[best]), math.inf, 0.0, "flat", width_um)
     error = near + far * (1 - value / top)
-    position, sigma, width = _posterior(z, value / top, np.hypot(noise / top, error), width_um)
-    edge = best in (0, len(z) - 1)
-    reason = "edge" if edge else "two peaks" if _two_peaks(value, noise) else "bracketed"
-    trust = {"edge": 0.3, "two peaks": 0.5, "bracketed": 1.0}[reason]
-    return Peak(position, sigma, trust * math.exp(-sigma / (0.5 * width_um)), reason, width)
+    position, sigma, width, misfit = _posterior(z, value / top, np.hypot(noise / top, error), width_um)
+    reason = "bracketed"
+    if best in (0, len(z) - 1):
+        reason = "edge"
+    elif _two_peaks(value, noise):
+        reason = "two peaks"
+    elif misfit > _MISFIT * len(z):
+        reason = "inconsistent"
+    return Peak(position, sigma, _TRUST[reason] * math.exp(-sigma / (0.5 * width_um)), reason, width)
 
 
-def _posterior(z: Floats, value: Floats, noise: Floats, width_um: float) -> tuple[float, float, float]:
-    """Mean and standard deviation of the position, and mean width, over a grid of positions, widths and pedestals."""
+def _posterior(z: Floats, value: Floats, noise: Floats, width_um: float) -> tuple[float, float, float, float]:
+    """Mean and deviation of the position, mean width, and the misfit of the best curve, prior on its width included.
+
+    By summing over a grid of positions, widths and pedestals.
+    """
     spacing = float(np.diff(z).max())
     position = np.linspace(z[0] - spacing, z[-1] + spacing, _POSITIONS)[:, None, None, None]
     stretch = np.linspace(-2.5, 2.5, _WIDTHS) * _WIDTH_SPREAD
@@ -113,7 +125,7 @@ def _posterior(z: Floats, value: Floats, noise: Floats, width_um: float) -> tupl
     mean = float((along * places).sum())
     sigma = math.sqrt(float((along * (places - mean) ** 2).sum()) + (spacing / 100) ** 2)
     width = float((posterior.sum(axis=(0, 2)) * 2 * half[0, :, 0, 0]).sum())
-    return mean, sigma, width
+    return mean, sigma, width, -2 * float(log_posterior.max())
 
 
 def _two_peaks(value: Floats, noise: Floats) -> bool:

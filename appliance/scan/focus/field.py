@@ -25,6 +25,7 @@ _REACH_DOF = 3.0
 _REACH_SIGMA = 4.0
 _IN_FOCUS_DOF = 0.5
 _FIT_FROM = 3
+_TRUSTED = ("bracketed", "two peaks")
 
 
 class FocusDevice(Protocol):
@@ -114,7 +115,7 @@ class _Search:
         """The frame nearest to the peak, or failed if it is not surely in focus."""
         shot = self.nearest(peak.z_um)
         off = math.hypot(peak.sigma_um, shot.z_um - peak.z_um)
-        good = peak.reason != "edge" and off <= _IN_FOCUS_DOF * self.dof_um
+        good = peak.reason in _TRUSTED and off <= _IN_FOCUS_DOF * self.dof_um
         result = FocusResult(shot.z_um, off, peak.confidence, peak.reason, len(self.shots), self.predicted_um)
         if good:
             return Focused(result, shot.frame, Outcome.USABLE, "", peak)

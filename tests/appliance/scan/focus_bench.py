@@ -9,6 +9,7 @@ import time
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
+import yaml
 
 from appliance.records import Outcome
 from appliance.scan.focus.field import focus_field
@@ -34,6 +35,7 @@ class Report:
     blank_chased: int = 0
     failed: int = 0
     missed: int = 0
+    missed_fields: dict[str, object] = field(default_factory=dict)
     survey_exposures: int = 0
     exposures: int = 0
     offs_um: list[float] = field(default_factory=list)
@@ -95,6 +97,7 @@ def _count(report: Report, scope: Microscope, outcome: Outcome, frame_id: int | 
         report.offs_um.append(truth.off_um)
     else:
         report.missed += 1
+        report.missed_fields[f"{report.fields}: {outcome.value}"] = [round(truth.detail, 3), truth.kinds]
 
 
 def main() -> None:
@@ -109,7 +112,7 @@ def main() -> None:
     parser.add_argument("--focus", action="append", default=[], help="focus setting name=value")
     given = parser.parse_args()
     content = "serous" if given.magnification == 450 else "sputum"
-    focus = FocusSection.model_validate(dict(pair.split("=") for pair in given.focus))
+    focus = FocusSection.model_validate({k: yaml.safe_load(v) for k, v in (pair.split("=") for pair in given.focus)})
     for seed in range(given.seed, given.seed + given.slides):
         assignments = [f"seed={seed}", f"slide.content={content}", f"optics.magnification={given.magnification}"]
         settings = load_settings(None, [*assignments, *given.set], harsh=given.harsh)

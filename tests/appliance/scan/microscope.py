@@ -6,6 +6,7 @@ as it can be rendered. `python -m tests.appliance.scan.microscope --help` measur
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import cv2
@@ -16,10 +17,10 @@ from drivers.camera.frame import CameraSettings, Frame, FrameStatus, PixelFormat
 from drivers.twin.field_builder import BuiltField, build_field
 from drivers.twin.imaging import Pose, absorbed
 from drivers.twin.mechanics import Axis, Mechanics
-from drivers.twin.sensor import Sensor
+from drivers.twin.sensor import Sensor, level_at, noise_law
 from drivers.twin.settings import TwinSettings
 from drivers.twin.slide import Slide, make_slide
-from drivers.twin.truth import is_blank
+from drivers.twin.truth import is_blank, objects_inside
 
 EXPOSURE = CameraSettings(exposure_ms=5.0)
 _APPROACH_UM = 3.0
@@ -29,11 +30,16 @@ _FRAME_S = 0.030
 
 @dataclass(frozen=True)
 class Truth:
-    """Of one exposure: where the focal plane really was, where the field is sharpest, whether there is anything."""
+    """Of one exposure: where the focal plane really was, where the field is sharpest, whether there is anything.
+
+    detail: gradient energy of the sharpest picture over that of noise. kinds: objects inside, by kind.
+    """
 
     z_um: float
     best_um: float
     blank: bool
+    detail: float
+    kinds: dict[str, int]
 
     @property
     def off_um(self) -> float:
@@ -87,7 +93,11 @@ class Microscope:
         pixels = self._sensor.read(planes, EXPOSURE.exposure_ms, 0.0, lamp, self._rng)
         best = self.settings.reference_z_um + field.surface_um + field.truth.defocus_um
         number = len(self.truths) + 1
-        self.truths[number] = Truth(z, best, is_blank(field, camera))
+        kinds = Counter(item.kind for item in objects_inside(field, camera, x, y))
+        level = level_at(camera, camera.nominal_exposure_ms, 0.0)
+        slope, floor = noise_law(camera, 0.0)
+        detail = field.truth.over_noise(level, slope * level + floor)
+        self.truths[number] = Truth(z, best, is_blank(field, camera), detail, dict(kinds))
         trigger_ns = round(self._now * 1e9)
         self._now += _FRAME_S
         return Frame(

@@ -1,0 +1,139 @@
+"""Peaks from few samples: near the truth, honest about it, and asking for what is missing."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from appliance.scan.focus.estimate import Sample, fit_peak, missing_sample
+
+WIDTH = 2.0  # all heights in depths of field
+STEP = 0.8
+
+
+def curve(z: float, peak: float, width: float = WIDTH, pedestal: float = 0.0) -> float:
+    return 100 * (pedestal + (1 - pedestal) / (1 + (2 * (z - peak) / width) ** 2))
+
+
+def samples(
+    heights: list[float], peak: float, width: float = WIDTH, pedestal: float = 0.0, noise: float = 0.2, seed: int = 0
+) -> list[Sample]:
+    rng = np.random.default_rng(seed)
+    return [Sample(z, curve(z, peak, width, pedestal) + float(rng.normal(0, noise)), noise) for z in heights]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    peak=st.floats(-0.35, 0.35),
+    width=st.floats(1.4, 3.0),
+    pedestal=st.floats(0, 0.15),
+    gain=st.floats(1e-3, 1e6),
+    seed=st.integers(0, 99),
+)
+def test_a_bracketed_peak_is_found_whatever_width_and_gain(
+    peak: float, width: float, pedestal: float, gain: float, seed: int
+) -> None:
+    taken = samples([-STEP, 0, STEP], peak, width, pedestal, seed=seed)
+    found = fit_peak([Sample(s.z_um, s.value * gain, s.sigma * gain) for s in taken], WIDTH)
+    assert found.reason == "bracketed"
+    assert abs(found.z_um - peak) < 0.15
+    assert abs(found.z_um - peak) < 5 * found.sigma_um
+    assert 0 < found.confidence <= 1
+
+
+def test_order_of_samples_does_not_matter() -> None:
+    taken = samples([-STEP, 0, STEP, 2 * STEP], 0.3)
+    assert fit_peak(taken, WIDTH) == fit_peak(taken[::-1], WIDTH)
+
+
+def test_sigma_covers_the_error() -> None:
+    rng = np.random.default_rng(5)
+    scores = []
+    for seed in range(200):
+        peak, width = float(rng.uniform(-0.4, 0.4)), float(rng.uniform(1.5, 2.8))
+        found = fit_peak(samples([-STEP, 0, STEP], peak, width, 0.05, 1.0, seed), WIDTH)
+        scores.append((found.z_um - peak) / found.sigma_um)
+    assert float(np.mean(np.abs(scores) < 2)) > 0.95
+    assert float(np.std(scores)) > 0.1, "a sigma this large says nothing"
+
+
+def test_more_samples_say_more() -> None:
+    few = fit_peak(samples([-STEP, 0, STEP], 0.2), WIDTH)
+    many = fit_peak(samples([-2 * STEP, -STEP, 0, 0.2, STEP], 0.2), WIDTH)
+    assert many.sigma_um < few.sigma_um
+
+
+@given(peak=st.floats(-20, 20), step=st.floats(0.1, 5))
+def test_an_edge_maximum_asks_for_one_more_beyond_it(peak: float, step: float) -> None:
+    heights = [-step, 0.0, step]
+    taken = samples(heights, peak, 4 * step, noise=0.0)
+    wanted = missing_sample(taken, step, -100, 100)
+    values = [s.value for s in taken]
+    best = values.index(max(values))
+    if best == 1:
+        assert wanted is None
+    else:
+        assert wanted is not None
+        assert math.isclose(wanted, 2 * step if best == 2 else -2 * step)
+
+
+def test_a_peak_expected_further_out_is_reached_faster_but_not_blindly() -> None:
+    taken = samples([-STEP, 0, STEP], 5.0)
+    assert missing_sample(taken, STEP, -10, 10, expected_um=STEP + 1.5) == STEP + 1.5
+    assert missing_sample(taken, STEP, -10, 10, expected_um=9.0) == STEP + 2.5 * STEP
+    assert missing_sample(taken, STEP, -10, 10, expected_um=-9.0) == 2 * STEP
+
+
+def test_no_sample_is_asked_for_beyond_the_reach() -> None:
+    taken = samples([-STEP, 0, STEP], 5.0)
+    assert missing_sample(taken, STEP, -10, 1.7 * STEP) == 1.7 * STEP
+    assert missing_sample(taken, STEP, -10, 1.1 * STEP) is None
+    assert missing_sample(samples([-STEP, 0, STEP], -5.0), STEP, -STEP, 10) is None
+
+
+def test_an_unbracketed_peak_says_so() -> None:
+    found = fit_peak(samples([-STEP, 0, STEP], 3.0), WIDTH)
+    assert found.reason == "edge"
+    assert found.confidence <= 0.3
+
+
+def test_a_curve_without_a_peak_is_flat() -> None:
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        noise = [Sample(z, float(rng.normal(0, 1)), 1.0) for z in (-STEP, 0, STEP)]
+        assert fit_peak(noise, WIDTH).reason == "flat"
+    assert fit_peak([Sample(z, 500.0 + 0.1 * z, 0.5) for z in (-STEP, 0, STEP)], WIDTH).reason == "flat"
+    assert fit_peak([Sample(z, -1.0, 0.5) for z in (-STEP, 0, STEP)], WIDTH).confidence == 0.0
+
+
+def test_a_spike_narrower_than_any_defocus_is_inconsistent() -> None:
+    spike = [Sample(-STEP, 1.0, 0.2), Sample(0, 100.0, 0.2), Sample(STEP, 1.0, 0.2)]
+    found = fit_peak(spike, WIDTH)
+    assert found.reason == "inconsistent"
+    assert found.confidence <= 0.2
+
+
+def test_two_peaks_are_flagged() -> None:
+    taken = [Sample(z, curve(z, -2, 1.2) + 0.8 * curve(z, 2, 1.2), 0.3) for z in np.arange(-3, 3.1, 0.8).tolist()]
+    found = fit_peak(taken, WIDTH)
+    assert found.reason == "two peaks"
+    assert found.confidence <= 0.5
+
+
+def test_noise_on_a_single_peak_is_not_a_second_one() -> None:
+    for seed in range(50):
+        taken = samples([-1.6, -0.8, 0, 0.8, 1.6], 0.1, noise=2.0, seed=seed)
+        assert fit_peak(taken, WIDTH).reason in {"bracketed", "edge"}
+
+
+@given(z=st.lists(st.floats(-5, 5), min_size=3, max_size=8, unique_by=lambda v: round(v, 2)), seed=st.integers(0, 9))
+@settings(deadline=None)
+def test_any_samples_give_a_finite_height(z: list[float], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    found = fit_peak([Sample(h, float(rng.normal(10, 10)), 1.0) for h in z], WIDTH)
+    assert math.isfinite(found.z_um)
+    assert min(z) - 10 <= found.z_um <= max(z) + 10
+    assert found.sigma_um > 0
