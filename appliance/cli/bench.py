@@ -45,11 +45,13 @@ def verdict(
     assay: AssayName = "serous",
     malignant: Annotated[float, typer.Option(help="Serous: malignant share on every second slide.")] = 0.01,
     afb_per_hpf: Annotated[float, typer.Option(help="AFB: bacilli per high-power field on every second slide.")] = 0.5,
+    engine: Annotated[Path | None, typer.Option(help="Engine package; default: the shipped one.")] = None,
     json_path: JsonPath = None,
 ) -> None:
     """Slide verdicts against truth: every second slide is positive; fields are drawn in-process, near focus."""
+    settings = load_settings(None, [f"engines.{assay}={engine}"] if engine else [])
     figures = bench_verdict(
-        load_assay(assay), load_settings(), slides, fields, seed, malignant=malignant, afb_per_hpf=afb_per_hpf
+        load_assay(assay), settings, slides, fields, seed, malignant=malignant, afb_per_hpf=afb_per_hpf
     )
     _show(figures, json_path)
 

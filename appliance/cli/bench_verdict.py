@@ -24,7 +24,7 @@ from appliance.records import FieldRecord, Finding, FocusResult, Outcome, SlideR
 from appliance.scan.interpret import Interpretation, ReadingRules, interpret
 from appliance.scan.plan import Plan, PlannedField, Region, Shape, make_plan
 from appliance.settings import OpticsSection, Settings
-from appliance.verdict.form import form_verdict
+from appliance.verdict import choose_cutoffs, form_verdict
 from drivers.twin.imaging import render_rgb
 from drivers.twin.settings import CameraModel
 from drivers.twin.slide.make import make_slide
@@ -94,6 +94,7 @@ def bench_verdict(
         "fields_per_slide": fields,
         "auroc": auroc(positive, negative),
         "auroc_ci": bootstrap(positive, negative, np.random.default_rng(seed)),
+        "suggested_cutoffs": choose_cutoffs(list(negative), list(positive)) if assay.grading.scheme == "tis" else {},
         "verdicts": [asdict(score) for score in scores],
     }
 

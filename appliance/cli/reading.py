@@ -87,7 +87,8 @@ def read_slide(
             rig = Rig(stage, camera, CameraSettings(settings.camera.exposure_ms, settings.camera.gain_db))
             plan = plan_for(settings, assay, rig.info)
             check_limits(plan, {axis: stage.limits()[axis] for axis in ("x", "y")})
-            run, recorded = _run_for(journal, settings, assay, order, plan, package, engine.backend)
+            fresh = _new_run(journal, settings, assay, order, plan, package, engine.backend)
+            run, recorded = _resumed_or_begun(journal, fresh, plan, order)
             listener.planned(len(plan.fields), len(recorded))
             reader = Reader(
                 run,
@@ -129,31 +130,22 @@ def _rules(settings: Settings, assay: Assay, package: EnginePackage) -> ReadingR
     )
 
 
-def _run_for(
-    journal: Journal,
-    settings: Settings,
-    assay: Assay,
-    order: Order,
-    plan: Plan,
-    package: EnginePackage,
-    backend: BackendInfo,
-) -> tuple[SlideRun, set[int]]:
-    """The unfinished reading of this slide with the fields it has, or a new one."""
+def _resumed_or_begun(journal: Journal, fresh: SlideRun, plan: Plan, order: Order) -> tuple[SlideRun, set[int]]:
+    """The unfinished reading of this slide with the fields it has, or `fresh`, entered in the journal."""
     for run in journal.unfinished():
-        if (run.accession, run.slide) != (order.accession, order.slide):
+        if (run.accession, run.slide) != (fresh.accession, fresh.slide):
             continue
-        same = run.plan_sha256 == plan.sha256 and run.onnx_sha256 == backend.onnx_sha256 and run.assay == assay.name
-        if same and not order.restart:
-            return journal.note_resumed(run.run_id, order.operator), journal.recorded_indexes(run.run_id)
-        if not order.restart:
+        if order.restart:
+            journal.abandon(run.run_id, "restarted by the operator", order.operator)
+            continue
+        if (run.assay, run.plan_sha256, run.onnx_sha256) != (fresh.assay, fresh.plan_sha256, fresh.onnx_sha256):
             raise JournalError(
                 f"Slide {run.slide} of {run.accession} has an unfinished reading with another plan or engine.",
                 remedy="Scan with the settings of then to go on, or with --restart to give it up and begin anew.",
             )
-        journal.abandon(run.run_id, "restarted by the operator", order.operator)
-    run = _new_run(journal, settings, assay, order, plan, package, backend)
-    journal.begin(run, plan.to_json())
-    return run, set()
+        return journal.note_resumed(run.run_id, order.operator), journal.recorded_indexes(run.run_id)
+    journal.begin(fresh, plan.to_json())
+    return fresh, set()
 
 
 def _new_run(
