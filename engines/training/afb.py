@@ -17,7 +17,7 @@ from engines.training.augment import Photometry, window
 from engines.training.collage import Collages
 from engines.training.crops import read_crops, select
 from engines.training.fields import Measured, field_tiles, measure, tile_source
-from engines.training.loop import Schedule, train
+from engines.training.loop import Schedule, load_weights, train
 from engines.training.network import HeatmapNet
 from engines.training.packaging import THRESHOLD, Recipe, open_scorer, shift_logits, write_package
 from engines.training.pools import build_pool
@@ -64,6 +64,7 @@ def main(
     batch: Annotated[int, typer.Option(help="tiles a step")] = 8,
     validation_slides: Annotated[int, typer.Option(help="slides for the operating point, half without bacilli")] = 20,
     fields_per_slide: Annotated[int, typer.Option(help="fields of each validation slide")] = 5,
+    start: Annotated[Path | None, typer.Option(help="checkpoint whose network to go on from")] = None,
     seed: Annotated[int, typer.Option(help="of the network's first weights and of the order of samples")] = 1,
     threads: Annotated[int, typer.Option(help="processor cores")] = 1,
 ) -> None:
@@ -75,6 +76,8 @@ def main(
     rendered = build_pool(out / "tiles.npz", tiles, 1, tile_source(AFB, seeds.TRAINING, _POOL_SIDE))
     torch.manual_seed(seed)
     net = HeatmapNet(AFB.stages, len(AFB.labels))
+    if start is not None:
+        load_weights(net, start)
     train(
         net,
         lambda rng, slot: window((real, rendered)[slot % 2], _WINDOW, AFB.stride, rng, Photometry()),

@@ -68,6 +68,11 @@ def train(net: HeatmapNet, make_sample: MakeSample, schedule: Schedule, out: Pat
     return net.eval()
 
 
+def load_weights(net: HeatmapNet, checkpoint: Path) -> None:
+    """Give `net` the weights of a checkpoint of the same architecture, to go on training on other samples."""
+    net.load_state_dict(torch.load(checkpoint, weights_only=True)["net"])
+
+
 def _rate(step: int, schedule: Schedule) -> float:
     if step < schedule.warm_up:
         return (step + 1) / schedule.warm_up

@@ -15,7 +15,7 @@ from engines.training import seeds
 from engines.training.architecture import INPUT_SCALE
 from engines.training.augment import Photometry, window
 from engines.training.fields import Measured, field_tiles, measure, tile_source
-from engines.training.loop import Schedule, train
+from engines.training.loop import Schedule, load_weights, train
 from engines.training.network import HeatmapNet
 from engines.training.packaging import THRESHOLD, Recipe, open_scorer, shift_logits, write_package
 from engines.training.pools import build_pool
@@ -58,6 +58,7 @@ def main(
     batch: Annotated[int, typer.Option(help="tiles a step")] = 6,
     validation_slides: Annotated[int, typer.Option(help="slides for the operating point, half of them benign")] = 24,
     fields_per_slide: Annotated[int, typer.Option(help="fields of each validation slide")] = 4,
+    start: Annotated[Path | None, typer.Option(help="checkpoint whose network to go on from")] = None,
     seed: Annotated[int, typer.Option(help="of the network's first weights and of the order of samples")] = 1,
     threads: Annotated[int, typer.Option(help="processor cores")] = 1,
 ) -> None:
@@ -66,6 +67,8 @@ def main(
     pool = build_pool(out / "tiles.npz", tiles, 1, tile_source(SEROUS, seeds.TRAINING, _POOL_SIDE))
     torch.manual_seed(seed)
     net = HeatmapNet(SEROUS.stages, len(SEROUS.labels))
+    if start is not None:
+        load_weights(net, start)
     train(
         net,
         lambda rng, _: window(pool, _WINDOW, SEROUS.stride, rng, _PHOTOMETRY),

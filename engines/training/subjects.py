@@ -22,7 +22,7 @@ from engines.training.architecture import AFB_STAGES, SEROUS_STAGES, Stage
 from engines.training.twin_tiles import BACKGROUND, UNCERTAIN, LabelOf, Microscope
 
 _NUCLEATED = frozenset({"lymphocyte", "neutrophil", "eosinophil", "macrophage", "mesothelial", "reactive", "malignant"})
-_SHARP_DEPTHS = 2.0
+_SHARP_DEPTHS = {"serous": 1.5, "afb": 1.0}  # nearer to the focal plane than this, an object must be seen
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _serous_label(malignant: int, benign: int, depth_um: float) -> LabelOf:
     def label(item: SceneObject, distance_um: float) -> int:
         if item.kind not in _NUCLEATED:
             return BACKGROUND
-        if distance_um > _SHARP_DEPTHS * depth_um:
+        if distance_um > _SHARP_DEPTHS["serous"] * depth_um:
             return UNCERTAIN
         return malignant if item.malignant else benign
 
@@ -68,7 +68,7 @@ def _afb_label(depth_um: float) -> LabelOf:
     def label(item: SceneObject, distance_um: float) -> int:
         if item.kind != "afb":
             return BACKGROUND
-        return 0 if distance_um <= _SHARP_DEPTHS * depth_um else UNCERTAIN
+        return 0 if distance_um <= _SHARP_DEPTHS["afb"] * depth_um else UNCERTAIN
 
     return label
 

@@ -67,16 +67,15 @@ class TileMaker:
         picture, objects = self._expose(slide, centre_um, defocus_um, rng)
         left = centre_um[0] - (width - 1) / 2 * scale
         top = centre_um[1] - (height - 1) / 2 * scale
-        named = [(self.label_of(item, abs(item.z_um - defocus_um)), item) for item in objects]
-        seen = [(label, item) for label, item in named if label != BACKGROUND]
-        places = [
-            ((o.x_um - left) / scale, (o.y_um - top) / scale, o.width_um / scale, o.height_um / scale) for _, o in seen
-        ]
-        return Tile(
-            picture,
-            np.array([label for label, _ in seen], np.int64),
-            np.array(places, np.float64).reshape(-1, 4),
-        )
+        labels: list[int] = []
+        places: list[tuple[float, float, float, float]] = []
+        for item in objects:
+            label = self.label_of(item, abs(item.z_um - defocus_um))
+            x, y = (item.x_um - left) / scale, (item.y_um - top) / scale
+            if label != BACKGROUND and 0 <= x < width and 0 <= y < height:
+                labels.append(label)
+                places.append((x, y, item.width_um / scale, item.height_um / scale))
+        return Tile(picture, np.array(labels, np.int64), np.array(places, np.float64).reshape(-1, 4))
 
     def _expose(
         self, slide: Slide, centre_um: tuple[float, float], defocus_um: float, rng: np.random.Generator
@@ -106,15 +105,19 @@ class TileMaker:
 
 
 def to_sample(tile: Tile, labels: int, stride: int, sigma_px: Callable[[float], float]) -> Sample:
-    """What the network should answer on a tile; sigma_px: width of a bump from an object's size in pixels."""
+    """What the network should answer on a tile; sigma_px: width of a bump from an object's size in pixels.
+
+    Between objects that lie on top of each other the answer is left open, but for their centres.
+    """
     height, width = tile.picture.shape[:2]
     shape = (labels, -(-height // stride), -(-width // stride))
     target, mask = np.zeros(shape, np.float32), np.ones(shape, np.float32)
     rows = np.arange(shape[1])[:, None] * stride
     cols = np.arange(shape[2])[None, :] * stride
     for label, (x, y, w, h) in zip(tile.labels, tile.places, strict=True):
-        if label == UNCERTAIN:
-            reach = max(0.4 * max(w, h), 1.5 * stride)
+        reach = max(0.4 * max(w, h), 1.5 * stride)
+        near = np.hypot(tile.places[:, 0] - x, tile.places[:, 1] - y) < reach
+        if label == UNCERTAIN or int(near.sum()) > 1:
             mask[:, np.hypot(rows - y, cols - x) < reach] = 0.0
     for label, (x, y, w, h) in zip(tile.labels, tile.places, strict=True):
         if label >= 0:
