@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Set
+from contextlib import suppress
 
 from appliance.errors import ApplianceError
 from appliance.records import FocusResult, Outcome
@@ -20,7 +21,7 @@ from appliance.scan.plan import Plan, PlannedField
 from appliance.scan.reader import Capture, Reader
 from appliance.scan.rig import Meter, Rig
 from appliance.settings import FocusSection, Settings
-from drivers.errors import FrameTimeout
+from drivers.errors import DeviceError, FrameTimeout
 
 
 class Stopped(ApplianceError):
@@ -59,8 +60,12 @@ def scan(
                 )
             reader.put(_capture(rig, field, known, settings.focus, optics))
         reader.finish()
-    finally:
-        rig.retract()
+    except BaseException:
+        # What went wrong first is what the person must hear of; the stage has made itself safe where it could.
+        with suppress(DeviceError):
+            rig.retract()
+        raise
+    rig.retract()
 
 
 def _capture(rig: Rig, field: PlannedField, known: Survey, settings: FocusSection, optics: FocusOptics) -> Capture:
