@@ -71,7 +71,7 @@ def main(
     """Train on real crops and twin slides, quantise, measure the operating point, write DIR/package."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     everything = read_crops(crops)
-    collages = Collages(select(everything, "training"), AFB.scale.native_um_per_px, AFB.stride, 4.0, _POOL_SIDE)
+    collages = Collages(select(everything, "training"), AFB.scale.native_um_per_px, AFB.stride, 5.0, _POOL_SIDE)
     real = build_pool(out / "collages.npz", tiles, 11, lambda rng, _: collages.lay(rng))
     rendered = build_pool(out / "tiles.npz", tiles, 1, tile_source(AFB, seeds.TRAINING, _POOL_SIDE))
     torch.manual_seed(seed)
@@ -84,7 +84,7 @@ def main(
         Schedule(steps=steps, batch=batch, seed=seed, threads=threads),
         out,
     )
-    kept = Collages(select(everything, "validation"), AFB.scale.native_um_per_px, AFB.stride, 4.0, _POOL_SIDE)
+    kept = Collages(select(everything, "validation"), AFB.scale.native_um_per_px, AFB.stride, 5.0, _POOL_SIDE)
     package(net, out, kept, validation_slides, fields_per_slide)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_CORE = 0.75
+_CORE_CELLS, _CORE_SIGMAS = 0.75, 0.9
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,9 @@ class Sample:
 def add_bump(target: NDArray[np.float32], x_px: float, y_px: float, stride: int, sigma_px: float) -> None:
     """Raise `target` (h, w) to a Gaussian about (x_px, y_px) that is exactly 1 on the cells at its centre.
 
-    A centre may lie between cells; all cells within three quarters of a stride count as centre, at least one and at
-    most four, so that none of them is punished for being as right as its neighbour.
+    Where exactly an object's centre lies is uncertain (the middle of a curved rod, a cell with its nucleus at the
+    edge) and may fall between cells; all cells near it count as centre, so that none is punished for being as right
+    as its neighbour.
     """
     rows, cols = target.shape
     col, row = x_px / stride, y_px / stride
@@ -39,6 +40,7 @@ def add_bump(target: NDArray[np.float32], x_px: float, y_px: float, stride: int,
     dy = np.arange(top, bottom) * stride - y_px
     dx = np.arange(left, right) * stride - x_px
     distance = np.hypot(dy[:, None], dx[None, :])
-    bump = np.where(distance <= _CORE * stride, 1.0, np.exp(-(distance**2) / (2 * sigma_px**2))).astype(np.float32)
+    core = max(_CORE_CELLS * stride, _CORE_SIGMAS * sigma_px)
+    bump = np.where(distance <= core, 1.0, np.exp(-(distance**2) / (2 * sigma_px**2))).astype(np.float32)
     area = target[top:bottom, left:right]
     np.maximum(area, bump, out=area)
