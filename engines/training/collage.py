@@ -100,9 +100,9 @@ class Collages:
         covered = np.zeros(target.shape, np.bool_)
         at_row = np.clip(np.rint(rows + half), 0, _PATCH - 1).astype(np.intp)
         at_col = np.clip(np.rint(cols + half), 0, _PATCH - 1).astype(np.intp)
-        covered[inside] = patch.opacity[np.broadcast_to(at_row, target.shape), np.broadcast_to(at_col, target.shape)][
-            inside
-        ] > 0.1
+        covered[inside] = (
+            patch.opacity[np.broadcast_to(at_row, target.shape), np.broadcast_to(at_col, target.shape)][inside] > 0.1
+        )
         mask[covered & (np.hypot(rows, cols) > _KNOWN_RADIUS_PX)] = 0.0
         add_bump(target, x, y, stride, self._sigma)
 

@@ -58,9 +58,7 @@ def evaluate_slides(scorer: OnnxCpuScorer, subject: Subject, slides: int, fields
     threshold = 0.5
     for index in range(slides):
         positive = index % 2 == 0
-        measured = measure(
-            scorer, subject, field_tiles(subject, seeds.TEST[index], rate if positive else 0.0, fields)
-        )
+        measured = measure(scorer, subject, field_tiles(subject, seeds.TEST[index], rate if positive else 0.0, fields))
         target = measured[0]
         row: dict[str, Any] = {"seed": seeds.TEST[index], "positive": positive, "cells": target.cells}
         for label, part in zip(subject.labels, measured, strict=True):

@@ -103,7 +103,6 @@ def package(net: HeatmapNet, out: Path, slides: int, fields: int) -> EnginePacka
     return write_package(folder, _RECIPE, shifted, input_scale=INPUT_SCALE, pictures=pictures, point=point)
 
 
-
 def _measure(folder: Path, slides: int, fields: int) -> list[Measured]:
     """Over validation slides; every second one is benign, the others have 2 to 20 % malignant cells."""
     scorer = open_scorer(folder)

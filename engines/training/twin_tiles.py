@@ -58,9 +58,7 @@ class TileMaker:
     label_of: LabelOf
     side_px: tuple[int, int]
 
-    def render(
-        self, slide: Slide, centre_um: tuple[float, float], defocus_um: float, rng: np.random.Generator
-    ) -> Tile:
+    def render(self, slide: Slide, centre_um: tuple[float, float], defocus_um: float, rng: np.random.Generator) -> Tile:
         """The tile centred at stage position `centre_um`, focal plane `defocus_um` above the surface there."""
         width, height = self.side_px
         scale = self.microscope.um_per_px

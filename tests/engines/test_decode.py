@@ -18,9 +18,7 @@ def _bump(shape: tuple[int, int], row: float, col: float, height: float, sigma: 
     return (height * np.exp(-((rows - row) ** 2 + (cols - col) ** 2) / (2 * sigma**2))).astype(np.float32)
 
 
-@given(
-    row=st.floats(3, 26), col=st.floats(3, 36), height=st.floats(0.3, 0.99), stride=st.sampled_from([1, 2, 4, 8])
-)
+@given(row=st.floats(3, 26), col=st.floats(3, 36), height=st.floats(0.3, 0.99), stride=st.sampled_from([1, 2, 4, 8]))
 @settings(max_examples=60, deadline=None)
 def test_one_bump_gives_one_peak_at_its_place(row: float, col: float, height: float, stride: int) -> None:
     peaks = find_peaks(_bump((30, 40), row, col, height), stride, 3.0 * stride, 0.2)

@@ -83,8 +83,6 @@ def test_real_bacilli_rank_above_real_background(real_data: Path) -> None:
     """A hundred held-back crops of each kind; the whole figure is printed by engines.training.evaluate."""
 
     crops = select(read_crops(real_data / "zn_sputum_crops"), "test").crops
-    some = CropSet(
-        tuple([c for c in crops if c.positive][::5][:100] + [c for c in crops if not c.positive][::5][:100])
-    )
+    some = CropSet(tuple([c for c in crops if c.positive][::5][:100] + [c for c in crops if not c.positive][::5][:100]))
     figures = evaluate_crops(OnnxCpuScorer(load_package(shipped("afb"))), some)
     assert figures["auroc"] >= 0.95

@@ -21,7 +21,8 @@ _SQUARES = 4.0
 _QUANTISED = 1.0 / 12.0
 _SPREAD = 0.075
 """Relative standard deviation of one block's energy on noise alone (measured on simulated noise: 0.070)."""
-_DARK, _CLIPPED = 12.0, 250.0
+_DARK, _CLIPPED = 50.0, 250.0
+_LIT = 0.5
 _USUAL_GAIN = 0.01
 """Of an eight-bit camera with a full well of 25,000 electrons; where frames are too dark to tell."""
 _BRIGHT = 0.95
@@ -82,12 +83,26 @@ def learn_baseline(places: Sequence[Sequence[Measurement]]) -> Baseline:
     plain = Baseline(gain, clear)
     if sum(bool(place) for place in places) < _PLACES:
         return plain
-    shade = np.min([_density(frame, clear) for frame in frames], axis=0)
+    shade = _lasting(
+        [_density(frame, clear) for frame in frames], [_lit(frame.cells[..., 1], green) for frame in frames]
+    )
     relative = [plain.excess(frame) / np.maximum(frame.level, _DARK) ** 2 for frame in frames]
     allowed = [4.0 * plain.scatter(frame) / np.maximum(frame.level, _DARK) ** 2 for frame in frames]
-    lasting = np.min(relative, axis=0)
+    lasting = _lasting(relative, [_lit(frame.level, green) for frame in frames])
     fixed = np.where(lasting > np.median(allowed, axis=0), lasting, 0.0)
     return Baseline(gain, clear, np.asarray(shade, np.float32), np.asarray(fixed, np.float32))
+
+
+def _lit(level: FloatGrid, clear: float) -> NDArray[np.bool_]:
+    """Where there is light enough to see the camera's own shading: not under ink."""
+    return np.asarray(level > _LIT * clear)
+
+
+def _lasting(frames: Sequence[FloatGrid], lit: Sequence[NDArray[np.bool_]]) -> FloatGrid:
+    """The smallest value over all frames that are lit there; 0 where none is."""
+    masks = [mask if value.ndim == mask.ndim else mask[..., None] for value, mask in zip(frames, lit, strict=True)]
+    least = np.min([np.where(mask, value, np.inf) for value, mask in zip(frames, masks, strict=True)], axis=0)
+    return np.asarray(np.where(np.isfinite(least), least, 0.0), dtype=np.float32)
 
 
 def _gain(frame: Measurement) -> float:
