@@ -30,8 +30,8 @@ _STAINED = 0.05
 _THICK = 0.6
 """Optical density, in two channels at least, through which nothing is read when it covers more than cells do."""
 _THICK_UM = 60.0
-"""Width from which a thick place is treated as ink. Some clusters of cells are wider; they may tell nothing of the height
-of the carpet around them, so leaving them out costs nothing."""
+"""Width from which a thick place is treated as ink. Some clusters of cells are wider; they may tell nothing of the
+height of the carpet around them, so leaving them out costs nothing."""
 _DARK = 40.0
 """Grey levels: darker than this nothing is read, whatever a clear place may be like."""
 _HALO_BLOCKS = 2
