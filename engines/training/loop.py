@@ -55,7 +55,7 @@ def train(net: HeatmapNet, make_sample: MakeSample, schedule: Schedule, out: Pat
         mask = torch.from_numpy(np.stack([s.mask for s in samples]))
         loss = penalty_focal_loss(net(pictures), target, mask)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimiser.step()
         rate.step()

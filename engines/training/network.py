@@ -32,7 +32,7 @@ class HeatmapNet(nn.Module):
             channels = stage.channels
         self.body = nn.Sequential(*blocks)
         self.head = nn.Conv2d(channels, labels, 1)
-        nn.init.constant_(self.head.bias, _RARE)  # type: ignore[arg-type]
+        nn.init.constant_(self.head.bias, _RARE)
 
     @property
     def stride(self) -> int:
