@@ -41,6 +41,11 @@ class OnnxCpuScorer:
         """Which engine and runtime answer."""
         return self._backend
 
+    @property
+    def threshold(self) -> float:
+        """Probability from which a detection counts as a finding: the package's operating point."""
+        return self._package.manifest.operating_point.threshold
+
     def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probability maps (labels, ceil(H / stride), ceil(W / stride)) of uint8 RGB `image` (H, W, 3).
 

@@ -34,8 +34,8 @@ def crop_scores(scorer: OnnxCpuScorer, crops: CropSet) -> NDArray[np.float64]:
     )
 
 
-def evaluate_crops(scorer: OnnxCpuScorer, crops: CropSet) -> dict[str, Any]:
-    """Ranking of crops with and without a bacillus, interval by source picture."""
+def evaluate_crops(scorer: OnnxCpuScorer, crops: CropSet, threshold: float) -> dict[str, Any]:
+    """Ranking of crops with and without a bacillus, interval by source picture; rates at `threshold`."""
     scores = crop_scores(scorer, crops)
     positive = np.array([crop.positive for crop in crops.crops], np.bool_)
     groups = np.array([crop.group for crop in crops.crops], np.int64)
@@ -44,8 +44,8 @@ def evaluate_crops(scorer: OnnxCpuScorer, crops: CropSet) -> dict[str, Any]:
         "auroc": round(auroc(scores, positive), 4),
         "auroc_ci": [round(low, 4), round(high, 4)],
         "ap": round(average_precision(scores, positive), 4),
-        "sensitivity_at_threshold": round(float((scores[positive] >= 0.5).mean()), 4),
-        "false_positives_at_threshold": round(float((scores[~positive] >= 0.5).mean()), 4),
+        "sensitivity_at_threshold": round(float((scores[positive] >= threshold).mean()), 4),
+        "false_positives_at_threshold": round(float((scores[~positive] >= threshold).mean()), 4),
         "n": len(crops.crops),
         "groups": int(np.unique(groups).size),
         "unreadable": list(crops.unreadable),
@@ -55,7 +55,7 @@ def evaluate_crops(scorer: OnnxCpuScorer, crops: CropSet) -> dict[str, Any]:
 def evaluate_slides(scorer: OnnxCpuScorer, subject: Subject, slides: int, fields: int, rate: float) -> dict[str, Any]:
     """Counts of each unseen twin slide, every second one without targets, and how well the counts rank the slides."""
     rows: list[dict[str, Any]] = []
-    threshold = 0.5
+    threshold = scorer.threshold
     for index in range(slides):
         positive = index % 2 == 0
         measured = measure(scorer, subject, field_tiles(subject, seeds.TEST[index], rate if positive else 0.0, fields))
@@ -112,7 +112,8 @@ def main(
     result: dict[str, Any] = {}
     if crops is not None:
         everything = read_crops(crops)
-        result["crops"] = evaluate_crops(_scorer(package, "afb"), everything if whole else select(everything, "test"))
+        scorer = _scorer(package, "afb")
+        result["crops"] = evaluate_crops(scorer, everything if whole else select(everything, "test"), scorer.threshold)
         typer.echo(json.dumps(result["crops"]))
     if afb_slides:
         result["afb"] = evaluate_slides(_scorer(package, "afb"), AFB, afb_slides, fields, density)
