@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.errors import JournalError
 from appliance.journal import JournalReader
 from tests.appliance.cli.conftest import SMALL, Ran, command
 
@@ -62,11 +63,12 @@ def test_a_slide_that_cannot_be_read_is_unsatisfactory_and_says_why(cytoscan: Ca
 
 
 def recorded(journal: Path) -> int:
-    """Fields on disk so far."""
-    if not journal.exists():
+    """Fields on disk so far; none while the command is still making the journal."""
+    try:
+        with JournalReader.open(journal) as reader:
+            return sum(len(reader.recorded_indexes(run.run_id)) for run in reader.unfinished())
+    except JournalError:
         return 0
-    with JournalReader.open(journal) as reader:
-        return sum(len(reader.recorded_indexes(run.run_id)) for run in reader.unfinished())
 
 
 def start_and_wait_for_fields(tmp_path: Path, arguments: list[str], fields: int) -> subprocess.Popen[str]:
