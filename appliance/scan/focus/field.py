@@ -12,7 +12,7 @@ from typing import Protocol
 
 from appliance.records import FocusResult, Outcome
 from appliance.scan.focus.baseline import Baseline
-from appliance.scan.focus.curve import Shot, is_empty, sharpness_curve, shoot
+from appliance.scan.focus.curve import Shot, is_empty, is_faint, sharpness_curve, shoot
 from appliance.scan.focus.estimate import Peak, Sample, fit_peak, missing_sample
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.focus.surface import Prediction
@@ -25,6 +25,7 @@ _REACH_DOF = 3.0
 _REACH_SIGMA = 4.0
 _IN_FOCUS_DOF = 0.5
 _FIT_FROM = 3
+_FLAT = "not focused: flat"
 _TRUSTED = ("bracketed", "two peaks")
 
 
@@ -94,6 +95,9 @@ class _Search:
     def curve(self) -> list[Sample]:
         return sharpness_curve(self.shots, self._view.baseline, self._view.evenness)
 
+    def faint(self) -> bool:
+        return is_faint(self.shots, self._view.baseline)
+
     def peak(self) -> Peak:
         return fit_peak(self.curve(), self._view.width_um)
 
@@ -151,7 +155,7 @@ def _finish(search: _Search) -> Focused:
         search.expose(peak.z_um)
         peak = search.peak()
     if peak.reason == "flat":
-        return search.without(Outcome.FAILED, "not focused: flat")
+        return search.without(Outcome.BLANK, "blank") if search.faint() else search.without(Outcome.FAILED, _FLAT)
     return search.kept(peak)
 
 
