@@ -107,9 +107,9 @@ class FocusSection(StrictModel):
     max_z_um: Positive = 5_900.0
     reference_z_um: Positive = 3_000.0
     search_um: float = Field(default=60.0, gt=0, le=500)
-    survey_points: int = Field(default=9, ge=3, le=49)
-    bracket_step_dof: float = Field(default=0.9, gt=0, le=3)
-    max_exposures: int = Field(default=6, ge=3, le=30)
+    survey_points: int = Field(default=5, ge=3, le=49)
+    bracket_step_dof: float = Field(default=0.8, gt=0, le=3)
+    max_exposures: int = Field(default=8, ge=3, le=30)
     keep_within_dof: float = Field(default=0.3, gt=0, le=0.5)
 
     @field_validator("reference_z_um")
