@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
 
@@ -52,17 +51,16 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run the command with these arguments; returns its exit code (`appliance.cli.exits`)."""
     try:
-        code = app(args=arguments, standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return int(Exit.USAGE)
-    except (Stopped, KeyboardInterrupt, click.Abort) as error:
+        app(args=arguments)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(Exit.FAULT)
+    except (Stopped, KeyboardInterrupt) as error:
         _say("Stopped.", str(error))
         return int(Exit.INTERRUPTED)
     except (ApplianceError, DeviceError, EngineError) as error:
         _say("Error.", error.what, getattr(error, "safe", ""), error.remedy)
         return int(exit_for(error))
-    return code if isinstance(code, int) else int(Exit.VERDICT)
+    return int(Exit.VERDICT)
 
 
 def _say(*sentences: str) -> None:
