@@ -14,9 +14,8 @@ from engines.onnx_cpu import OnnxCpuScorer
 from engines.training.metrics import Matches, join, match
 from engines.training.subjects import Subject
 from engines.training.targets import Sample
-from engines.training.twin_tiles import UNCERTAIN, Tile, TileMaker, to_sample
+from engines.training.twin_tiles import FIELD_PX, UNCERTAIN, Tile, TileMaker, to_sample
 
-FIELD_PX = (1928, 1208)
 _TILES_PER_SLIDE = 5
 _FLOOR = 0.02
 

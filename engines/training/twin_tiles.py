@@ -16,6 +16,7 @@ from drivers.twin.settings import CameraModel, OpticsSettings
 from drivers.twin.slide import SceneObject, Slide
 from engines.training.targets import Sample, add_bump
 
+FIELD_PX = (1928, 1208)
 BACKGROUND = -1
 UNCERTAIN = -2
 
@@ -38,12 +39,14 @@ class Tile:
     """One rendered picture and what it shows.
 
     picture: uint8 RGB (H, W, 3). labels: int64 (N,), index of the label, or UNCERTAIN where nobody could say.
-    places: float64 (N, 4), centre x, y and width, height in pixels.
+    places: float64 (N, 4), centre x, y and width, height in pixels. off_focus_um: float64 (N,), distance of each
+    object's middle from the focal plane.
     """
 
     picture: NDArray[np.uint8]
     labels: NDArray[np.int64]
     places: NDArray[np.float64]
+    off_focus_um: NDArray[np.float64]
 
 
 LabelOf = Callable[[SceneObject, float], int]
@@ -67,13 +70,29 @@ class TileMaker:
         top = centre_um[1] - (height - 1) / 2 * scale
         labels: list[int] = []
         places: list[tuple[float, float, float, float]] = []
+        distances: list[float] = []
         for item in objects:
-            label = self.label_of(item, abs(item.z_um - defocus_um))
+            sag_um = self._sag_um(item.x_um - centre_um[0], item.y_um - centre_um[1])
+            distance_um = abs(item.z_um + sag_um - defocus_um)
+            label = self.label_of(item, distance_um)
             x, y = (item.x_um - left) / scale, (item.y_um - top) / scale
             if label != BACKGROUND and 0 <= x < width and 0 <= y < height:
                 labels.append(label)
                 places.append((x, y, item.width_um / scale, item.height_um / scale))
-        return Tile(picture, np.array(labels, np.int64), np.array(places, np.float64).reshape(-1, 4))
+                distances.append(distance_um)
+        boxes = np.array(places, np.float64).reshape(-1, 4)
+        return Tile(picture, np.array(labels, np.int64), boxes, np.array(distances, np.float64))
+
+    @property
+    def _curvature_um(self) -> float:
+        """Field curvature at a tile's corner: that of the middle of a whole field, which it grows with the square of."""
+        share = (self.side_px[0] ** 2 + self.side_px[1] ** 2) / (FIELD_PX[0] ** 2 + FIELD_PX[1] ** 2)
+        return OpticsSettings().curvature_um * share
+
+    def _sag_um(self, x_um: float, y_um: float) -> float:
+        """Field curvature at a place given from the tile's centre."""
+        half_diagonal = np.hypot(*self.side_px) / 2 * self.microscope.um_per_px
+        return float(self._curvature_um * (x_um**2 + y_um**2) / half_diagonal**2)
 
     def _expose(
         self, slide: Slide, centre_um: tuple[float, float], defocus_um: float, rng: np.random.Generator
@@ -81,7 +100,8 @@ class TileMaker:
         """One exposure, demosaicked as the camera driver does it, under a lamp that is not always equally bright."""
         (width, height), scale = self.side_px, self.microscope.um_per_px
         wide, high = (-(-(side + 2 * MARGIN_PX) // 4) * 4 for side in self.side_px)
-        optics = Optics.of(OpticsSettings(na=self.microscope.na, um_per_px=scale))
+        settings = OpticsSettings(na=self.microscope.na, um_per_px=scale, curvature_um=self._curvature_um)
+        optics = Optics.of(settings)
         scene = slide.scene(
             centre_um[0] - (wide - 1) / 2 * scale, centre_um[1] - (high - 1) / 2 * scale, wide, high, scale
         )

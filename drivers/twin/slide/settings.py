@@ -49,7 +49,8 @@ class SerousSettings(BaseModel):
 
     Source: domain reference 6.1.
     malignant: share among nucleated cells. reactive: share of reactive mesothelial cells, drawn per slide.
-    clustered, benign_clustered: share of the malignant, of the mesothelial cells that lie in clusters.
+    clustered, benign_clustered: share of the malignant, of the mesothelial cells that lie in clusters; with these two,
+    how far cells lie from the focal plane does not tell benign from malignant (engines.training.controls).
     blank_share: share of fields within the specimen that hold no cells. stain None: drawn by the seed.
     """
 
@@ -58,7 +59,7 @@ class SerousSettings(BaseModel):
     malignant: float = Field(default=0.0, ge=0.0, le=0.5)
     reactive: Interval = Interval(low=0.01, high=0.05)
     clustered: float = Field(default=0.35, ge=0.0, le=0.9)
-    benign_clustered: float = Field(default=0.06, ge=0.0, le=0.9)
+    benign_clustered: float = Field(default=0.15, ge=0.0, le=0.9)
     nucleated_per_field: Interval = Interval(low=70.0, high=700.0)
     rbc_per_field: Interval = Interval(low=60.0, high=1500.0)
     blank_share: float = Field(default=0.04, ge=0.0, le=0.5)
