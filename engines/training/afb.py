@@ -1,128 +1,127 @@
-"""Train, quantise and package the AFB network: `python -m engines.training.afb --crops DIR --out DIR`."""
+"""Train, quantise and package an AFB network: `python -m engines.training.afb --crops DIR --out DIR`."""
 
 from __future__ import annotations
 
 import logging
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import torch
 import typer
 
-from engines.package import DataSource, EnginePackage, OperatingPointSpec
+from engines.package import DataSource
+from engines.packaging import Recipe
 from engines.training import seeds
-from engines.training.architecture import INPUT_SCALE
 from engines.training.augment import Photometry, window
 from engines.training.collage import Collages
-from engines.training.crops import read_crops, select
-from engines.training.fields import Measured, field_tiles, measure, tile_source
+from engines.training.crops import CropSet, read_crops, select
+from engines.training.fields import measure, tile_source
+from engines.training.kept_fields import kept_fields
+from engines.training.lineup import lineup
 from engines.training.loop import Schedule, load_weights, train
 from engines.training.network import HeatmapNet
-from engines.training.packaging import THRESHOLD, Recipe, open_scorer, shift_logits, write_package
+from engines.training.packaging import open_scorer
 from engines.training.pools import build_pool
-from engines.training.subjects import AFB
-
-_log = logging.getLogger(__name__)
+from engines.training.settling import Settled, point_at, settle
+from engines.training.subjects import AFB, AFB_450, Subject
 
 _WINDOW = 256
 _POOL_SIDE = 352
-_FALSE_PER_MM2 = 0.2
-_UNMEASURED = OperatingPointSpec(
-    name="unmeasured", threshold=THRESHOLD, sensitivity=0, false_per_mm2=0, false_per_cell=0, source="none"
-)
-_RECIPE = Recipe(
-    name="afb-zn",
-    version="0.1.0",
-    assay="afb",
-    labels=AFB.labels,
-    scale=AFB.scale,
-    stride=AFB.stride,
-    report_threshold=0.2,
-    training_data=(
-        DataSource(
-            name="Makerere AI Lab tuberculosis crops (SylviaCHS/BME590_ML_Final_Project), four fifths of the sources",
-            licence="source set CC0 1.0, crops MIT",
-            used_for="training, validation, calibration",
-        ),
-        DataSource(
-            name="twin sputum slides, training seeds (engines.training.seeds)",
-            licence="Apache-2.0, this repository",
-            used_for="training",
-        ),
-    ),
-    calibration_source="twin sputum slides, calibration seeds, and collages of validation crops",
-)
+_TILE_SEED, _COLLAGE_SEED = 1000, 11
+_FIRST_SLIDE = 20_000  # earlier ones trained version 0.1
+_FALSE_PER_FIELD = 0.01
+_SUBJECTS = {900: AFB, 450: AFB_450}
 
 
 def main(
     *,
     crops: Annotated[Path, typer.Option(help="folder with the subfolders afb and non_afb")],
-    out: Annotated[Path, typer.Option(help="folder for pools, checkpoints and the package")],
-    steps: Annotated[int, typer.Option(help="training steps")] = 3000,
-    tiles: Annotated[int, typer.Option(help="training tiles of each kind, rendered and laid from crops")] = 500,
+    out: Annotated[Path, typer.Option(help="folder for pools, fields, checkpoints and the package")],
+    magnification: Annotated[int, typer.Option(help="900 or 450")] = 900,
+    steps: Annotated[int, typer.Option(help="training steps")] = 8000,
+    tiles: Annotated[int, typer.Option(help="training tiles of each kind, rendered and laid from crops")] = 1200,
     batch: Annotated[int, typer.Option(help="tiles a step")] = 8,
-    validation_slides: Annotated[int, typer.Option(help="slides for the operating point, half without bacilli")] = 20,
-    fields_per_slide: Annotated[int, typer.Option(help="fields of each validation slide")] = 5,
+    validation_slides: Annotated[int, typer.Option(help="slides for the operating point, half without bacilli")] = 40,
     start: Annotated[Path | None, typer.Option(help="checkpoint whose network to go on from")] = None,
     seed: Annotated[int, typer.Option(help="of the network's first weights and of the order of samples")] = 1,
     threads: Annotated[int, typer.Option(help="processor cores")] = 1,
+    workers: Annotated[int, typer.Option(help="processes that make samples")] = 1,
 ) -> None:
     """Train on real crops and twin slides, quantise, measure the operating point, write DIR/package."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if magnification not in _SUBJECTS:
+        raise typer.BadParameter(f"{magnification}: must be one of {', '.join(map(str, _SUBJECTS))}")
+    subject = _SUBJECTS[magnification]
     everything = read_crops(crops)
-    collages = Collages(select(everything, "training"), AFB.scale.native_um_per_px, AFB.stride, 5.0, _POOL_SIDE)
-    real = build_pool(out / "collages.npz", tiles, 11, lambda rng, _: collages.lay(rng))
-    rendered = build_pool(out / "tiles.npz", tiles, 1, tile_source(AFB, seeds.TRAINING, _POOL_SIDE))
+    collages = _collages(subject, everything, "training")
+    real = build_pool(out / "collages.npz", tiles, _COLLAGE_SEED, lambda rng, _: collages.lay(rng))
+    rendered = build_pool(
+        out / "tiles.npz", tiles, _TILE_SEED, tile_source(subject, seeds.TRAINING[_FIRST_SLIDE:], _POOL_SIDE)
+    )
     torch.manual_seed(seed)
-    net = HeatmapNet(AFB.stages, len(AFB.labels))
+    net = HeatmapNet(subject.stages, len(subject.labels))
     if start is not None:
         load_weights(net, start)
     train(
         net,
-        lambda rng, slot: window((real, rendered)[slot % 2], _WINDOW, AFB.stride, rng, Photometry()),
-        Schedule(steps=steps, batch=batch, seed=seed, threads=threads),
+        lambda rng, slot: window((real, rendered)[slot % 2], _WINDOW, subject.stride, rng, Photometry()),
+        Schedule(steps=steps, batch=batch, seed=seed, threads=threads, workers=workers),
         out,
     )
-    kept = Collages(select(everything, "validation"), AFB.scale.native_um_per_px, AFB.stride, 5.0, _POOL_SIDE)
-    package(net, out, kept, validation_slides, fields_per_slide)
-
-
-def package(net: HeatmapNet, out: Path, kept: Collages, slides: int, fields: int) -> EnginePackage:
-    """Quantise `net`, move its threshold to 0.5, measure, and write out/package."""
-    rendered = build_pool(out / "calibration.npz", 40, 3, tile_source(AFB, seeds.CALIBRATION, _POOL_SIDE))
+    kept = _collages(subject, everything, "validation")
+    shown = build_pool(out / "calibration.npz", 40, 3, tile_source(subject, seeds.CALIBRATION, _POOL_SIDE))
     laid = build_pool(out / "calibration_collages.npz", 24, 4, lambda rng, _: kept.lay(rng))
-    pictures = [sample.picture for sample in (*rendered, *laid)]
-    layers = net.folded()
-    folder = out / "package"
-    write_package(folder, _RECIPE, layers, input_scale=INPUT_SCALE, pictures=pictures, point=_UNMEASURED)
-    measured = _measure(folder, slides, fields)
-    threshold = max(measured.threshold_for(_FALSE_PER_MM2 * measured.area_mm2), 0.3)
-    _log.info("threshold before the shift: %.3f", threshold)
-    point = OperatingPointSpec(
-        name="validation",
-        threshold=THRESHOLD,
-        sensitivity=round(measured.sensitivity(threshold), 4),
-        false_per_mm2=round(max(1, measured.false_count(threshold)) / measured.area_mm2, 4),
-        false_per_cell=0.0,
-        source=f"{slides} twin slides (validation seeds), {fields} fields each, {measured.area_mm2:.2f} mm², "
-        f"{measured.matches.best.size} bacilli",
+    pictures = [sample.picture for sample in (*shown, *laid)]
+    settle(
+        out / "package",
+        _recipe(subject),
+        net.folded(),
+        pictures,
+        lambda folder: _choose(subject, folder, out / "fields", validation_slides),
     )
-    _log.info("%s", point)
-    shifted = shift_logits(layers, [threshold])
-    return write_package(folder, _RECIPE, shifted, input_scale=INPUT_SCALE, pictures=pictures, point=point)
 
 
-def _measure(folder: Path, slides: int, fields: int) -> Measured:
-    """Over validation slides; every second one has no bacilli, the others 30 to 3000 per mm²."""
-    scorer = open_scorer(folder)
-    rates = np.exp(np.random.default_rng(5).uniform(np.log(30), np.log(3000), slides))
-    tiles = (
-        tile
-        for index in range(slides)
-        for tile in field_tiles(AFB, seeds.VALIDATION[index], 0.0 if index % 2 else float(rates[index]), fields)
+def _collages(subject: Subject, crops: CropSet, part: str) -> Collages:
+    sigma_px = subject.bump_px(0.0)
+    return Collages(select(crops, part), subject.scale.native_um_per_px, subject.stride, sigma_px, _POOL_SIDE)
+
+
+def _choose(subject: Subject, folder: Path, kept: Path, slides: int) -> Settled:
+    """The threshold that leaves one false finding in a hundred fields of validation slides."""
+    tiles = (kept_fields(kept, subject, spec) for spec in lineup(subject, seeds.VALIDATION, slides))
+    (measured,) = measure(open_scorer(folder), subject, chain.from_iterable(tiles))
+    threshold = measured.threshold_for(_FALSE_PER_FIELD * measured.fields)
+    source = (
+        f"{slides} twin slides (validation seeds), {measured.fields} fields, {measured.area_mm2:.1f} mm², "
+        f"{measured.matches.best.size} bacilli within a depth of field of the focal plane"
     )
-    return measure(scorer, AFB, tiles)[0]
+    return Settled((threshold,), point_at(measured, threshold, per_cell=False, source=source))
+
+
+def _recipe(subject: Subject) -> Recipe:
+    return Recipe(
+        name=subject.name,
+        version="0.2.0",
+        assay=subject.assay,
+        labels=subject.labels,
+        scale=subject.scale,
+        stride=subject.stride,
+        report_threshold=0.2,
+        training_data=(
+            DataSource(
+                name="Makerere AI Lab tuberculosis crops (SylviaCHS/BME590_ML_Final_Project), 7 of 10 source pictures",
+                licence="source set CC0 1.0, crops MIT",
+                used_for="training; 1 of 10 for calibration",
+            ),
+            DataSource(
+                name="twin sputum slides (engines.training.seeds)",
+                licence="Apache-2.0, this repository",
+                used_for="training, calibration, operating point",
+            ),
+        ),
+        calibration_source="twin sputum slides, calibration seeds, and collages of validation crops",
+    )
 
 
 if __name__ == "__main__":

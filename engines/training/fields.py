@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.twin.slide import Slide
 from engines.decode import find_peaks
-from engines.onnx_cpu import OnnxCpuScorer
 from engines.training.metrics import Matches, join, match
 from engines.training.subjects import Subject
 from engines.training.targets import Sample
@@ -61,17 +61,30 @@ def field_tiles(subject: Subject, seed: int, rate: float, count: int) -> Iterato
         yield maker.render(slide, maker.random_place(slide, rng), defocus, rng)
 
 
+class Network(Protocol):
+    """What can be measured: anything that makes probability maps (labels, h, w) of a uint8 RGB picture (H, W, 3)."""
+
+    def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The maps."""
+
+
 @dataclass(frozen=True)
 class Measured:
-    """Detections of one label against truth over some fields. area_mm2, cells: what was looked at."""
+    """Detections of one label against truth over some fields.
+
+    off_focus_um: (M,), distance of each true object of `matches.best` from the focal plane. area_mm2, fields, cells:
+    what was looked at.
+    """
 
     matches: Matches
+    off_focus_um: NDArray[np.float64]
     area_mm2: float
+    fields: int
     cells: int
 
-    def sensitivity(self, threshold: float) -> float:
-        """Share of true objects found at `threshold`."""
-        best = self.matches.best
+    def sensitivity(self, threshold: float, within_um: float = np.inf) -> float:
+        """Share of true objects found at `threshold`, of those within `within_um` of the focal plane."""
+        best = self.matches.best[self.off_focus_um <= within_um]
         return float((best >= threshold).mean()) if best.size else float("nan")
 
     def false_count(self, threshold: float) -> int:
@@ -93,20 +106,26 @@ class Measured:
         return float(grid[int(np.argmin(np.abs(missed - invented)))])
 
 
-def measure(scorer: OnnxCpuScorer, subject: Subject, tiles: Sequence[Tile] | Iterator[Tile]) -> list[Measured]:
+def measure(scorer: Network, subject: Subject, tiles: Iterable[Tile]) -> list[Measured]:
     """One Measured for each label of `subject`, over rendered `tiles` with truth."""
     parts: list[list[Matches]] = [[] for _ in subject.labels]
-    area, cells = 0.0, 0
+    distances: list[list[NDArray[np.float64]]] = [[] for _ in subject.labels]
+    area, fields, cells = 0.0, 0, 0
     scale = subject.microscope.um_per_px
     for tile in tiles:
         maps = scorer.probabilities(tile.picture)
         area += tile.picture.shape[0] * tile.picture.shape[1] * (scale * 1e-3) ** 2
+        fields += 1
         cells += int((tile.labels != UNCERTAIN).sum())
         for index, label in enumerate(subject.labels):
             peaks = find_peaks(maps[index], subject.stride, label.separation_um / scale, _FLOOR)
             places = np.stack([peaks.x_px, peaks.y_px], axis=1).astype(np.float64)
             parts[index].append(_match_label(peaks.probability.astype(np.float64), places, tile, index, subject))
-    return [Measured(join(list(part)), area, cells) for part in parts]
+            distances[index].append(tile.off_focus_um[tile.labels == index])
+    return [
+        Measured(join(part), np.concatenate([np.zeros(0), *away]), area, fields, cells)
+        for part, away in zip(parts, distances, strict=True)
+    ]
 
 
 def _match_label(

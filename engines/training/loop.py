@@ -39,7 +39,7 @@ class Schedule:
     workers: int = 0
 
 
-class _Batches(torch.utils.data.Dataset):  # type: ignore[type-arg]
+class _Batches(torch.utils.data.Dataset):
     """Item i is the batch of step `first` + i, the same whoever makes it."""
 
     def __init__(self, make_sample: MakeSample, schedule: Schedule, first: int) -> None:
@@ -70,6 +70,7 @@ def train(net: HeatmapNet, make_sample: MakeSample, schedule: Schedule, out: Pat
     path = out / "checkpoint.pt"
     first = _resume(path, net, optimiser, rate)
     net.train()
+    cv2.setNumThreads(1)  # a worker forked from a process with OpenCV's own threads would wait for them for ever
     net.to(memory_format=torch.channels_last)
     batches = torch.utils.data.DataLoader(
         _Batches(make_sample, schedule, first),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from drivers.twin.slide import (
     make_slide,
 )
 from engines.package import Label, Scale
-from engines.training.architecture import AFB_STAGES, SEROUS_STAGES, Stage
+from engines.training.architecture import AFB_450_STAGES, AFB_STAGES, SEROUS_STAGES, Stage
 from engines.training.twin_tiles import BACKGROUND, UNCERTAIN, LabelOf, Microscope
 
 _NUCLEATED = frozenset({"lymphocyte", "neutrophil", "eosinophil", "macrophage", "mesothelial", "reactive", "malignant"})
@@ -27,14 +27,15 @@ _SHARP_DEPTHS = {"serous": 1.5, "afb": 1.0}  # nearer to the focal plane than th
 
 @dataclass(frozen=True)
 class Subject:
-    """One assay, from the trainer's side.
+    """One network to train, from the trainer's side.
 
-    labels: in the order of the network's channels. match_um: how near a detection must lie to an object, from the
-    object's size. bump_px: width of the training bump from an object's size in pixels. draw_slide(seed, rate): a twin
-    slide whose share (serous) or density per mm² (afb) of targets is `rate`; pool_slide: the same with more of what
-    is easily mistaken, for training. pool_rate(rng): a rate for training.
+    name: of the package it becomes. labels: in the order of the network's channels. match_um: how near a detection
+    must lie to an object, from the object's size. bump_px: width of the training bump from an object's size in
+    pixels. draw_slide(seed, rate): a twin slide whose share (serous) or density per mm² (afb) of targets is `rate`;
+    pool_slide: the same with more of what is easily mistaken, for training. pool_rate(rng): a rate for training.
     """
 
+    name: str
     assay: str
     labels: tuple[Label, ...]
     scale: Scale
@@ -104,19 +105,20 @@ def _afb_rate(rng: np.random.Generator) -> float:
     return 0.0 if rng.random() < 0.3 else float(np.exp(rng.uniform(np.log(300.0), np.log(6000.0))))
 
 
-_SEROUS_SCOPE = Microscope(um_per_px=0.293, na=0.50)
-_AFB_SCOPE = Microscope(um_per_px=0.1465, na=0.75)
+_SCOPE_450 = Microscope(um_per_px=0.293, na=0.50)
+_SCOPE_900 = Microscope(um_per_px=0.1465, na=0.75)
 
 SEROUS = Subject(
+    name="serous-cytology",
     assay="serous",
     labels=(
         Label(name="malignant", target=True, box_um=(24.0, 24.0), separation_um=8.0),
         Label(name="benign", target=False, box_um=(16.0, 16.0), separation_um=6.0),
     ),
     scale=Scale(native_um_per_px=0.293, min_um_per_px=0.26, max_um_per_px=0.33),
-    microscope=_SEROUS_SCOPE,
+    microscope=_SCOPE_450,
     stages=SEROUS_STAGES,
-    label_of=_serous_label(0, 1, _SEROUS_SCOPE.depth_um),
+    label_of=_serous_label(0, 1, _SCOPE_450.depth_um),
     bump_px=lambda size: float(np.clip(0.13 * size, 7.0, 14.0)),
     match_um=lambda size: max(4.0, 0.4 * size),
     draw_slide=_serous_slide,
@@ -125,15 +127,26 @@ SEROUS = Subject(
 )
 
 AFB = Subject(
+    name="afb-zn",
     assay="afb",
     labels=(Label(name="afb", target=True, box_um=(4.4, 4.4), separation_um=1.4),),
     scale=Scale(native_um_per_px=0.1465, min_um_per_px=0.12, max_um_per_px=0.18),
-    microscope=_AFB_SCOPE,
+    microscope=_SCOPE_900,
     stages=AFB_STAGES,
-    label_of=_afb_label(_AFB_SCOPE.depth_um),
+    label_of=_afb_label(_SCOPE_900.depth_um),
     bump_px=lambda _: 5.0,
     match_um=lambda size: max(1.5, 0.5 * size),
     draw_slide=_afb_slide,
     pool_slide=_hard_afb_slide,
     pool_rate=_afb_rate,
+)
+
+AFB_450 = replace(
+    AFB,
+    name="afb-zn-450",
+    scale=Scale(native_um_per_px=0.293, min_um_per_px=0.26, max_um_per_px=0.33),
+    microscope=_SCOPE_450,
+    stages=AFB_450_STAGES,
+    label_of=_afb_label(_SCOPE_450.depth_um),
+    bump_px=lambda _: 3.0,
 )

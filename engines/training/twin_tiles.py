@@ -85,7 +85,7 @@ class TileMaker:
 
     @property
     def _curvature_um(self) -> float:
-        """Field curvature at a tile's corner: that of the middle of a whole field, which it grows with the square of."""
+        """Field curvature at a tile's corner, as in the middle of a whole field: it grows with the square."""
         share = (self.side_px[0] ** 2 + self.side_px[1] ** 2) / (FIELD_PX[0] ** 2 + FIELD_PX[1] ** 2)
         return OpticsSettings().curvature_um * share
 
