@@ -9,16 +9,19 @@ import typer
 from rich.console import Console
 
 from appliance.assays import load_assay
+from appliance.assays.model import AfbGrading
+from appliance.cli.bench_grades import bench_grades
 from appliance.cli.bench_scan import bench_scan
-from appliance.cli.bench_verdict import bench_verdict
+from appliance.cli.bench_verdict import bench_verdict, bench_witness
 from appliance.cli.result import write_json
-from appliance.settings import load_settings
+from appliance.settings import OpticsSection, load_settings
 
 app = typer.Typer(help="Measure the appliance on the twin; benches read the twin's truth, the scan never does.")
 
 Slides = Annotated[int, typer.Option(help="How many slides.", min=1)]
 Seed = Annotated[int, typer.Option(help="Seed of the first slide; the others follow.", min=0)]
 JsonPath = Annotated[Path | None, typer.Option("--json", help="Write the figures here.")]
+EnginePath = Annotated[Path | None, typer.Option(help="Engine package; default: the shipped one.")]
 AssayName = Annotated[str, typer.Option(help="serous or afb.")]
 
 
@@ -45,7 +48,7 @@ def verdict(
     assay: AssayName = "serous",
     malignant: Annotated[float, typer.Option(help="Serous: malignant share on every second slide.")] = 0.01,
     afb_per_hpf: Annotated[float, typer.Option(help="AFB: bacilli per high-power field on every second slide.")] = 0.5,
-    engine: Annotated[Path | None, typer.Option(help="Engine package; default: the shipped one.")] = None,
+    engine: EnginePath = None,
     json_path: JsonPath = None,
 ) -> None:
     """Slide verdicts against truth: every second slide is positive; fields are drawn in-process, near focus."""
@@ -54,6 +57,39 @@ def verdict(
         load_assay(assay), settings, slides, fields, seed, malignant=malignant, afb_per_hpf=afb_per_hpf
     )
     _show(figures, json_path)
+
+
+@app.command()
+def witness(
+    slides: Annotated[int, typer.Option(help="Slides without malignant cells, and with each share.", min=2)] = 20,
+    fields: Annotated[int, typer.Option(help="Fields of each slide.", min=1)] = 60,
+    seed: Seed = 7000,
+    shares: Annotated[str, typer.Option(help="Malignant shares, comma between.")] = "0.1,0.03,0.01,0.003,0.001,0.0005",
+    engine: EnginePath = None,
+    json_path: JsonPath = None,
+) -> None:
+    """Serous: slide AUROC against the share of malignant cells; fields are drawn in-process, near focus."""
+    settings = load_settings(None, [f"engines.serous={engine}"] if engine else [])
+    wanted = [float(share) for share in shares.split(",")]
+    _show(bench_witness(load_assay("serous"), settings, slides, fields, seed, wanted), json_path)
+
+
+@app.command()
+def grades(
+    slides: Slides = 200,
+    fields: Annotated[int, typer.Option(help="Fields of a smear that may be negative.", min=1)] = 64,
+    seed: Seed = 7000,
+    magnification: Annotated[int, typer.Option(help="900 or 450.")] = 900,
+    engine: EnginePath = None,
+    json_path: JsonPath = None,
+) -> None:
+    """AFB: grades of unseen smears from none to many bacilli; fields are drawn in-process, near focus."""
+    settings = load_settings(None, [f"engines.afb={engine}"] if engine else [])
+    assay = load_assay("afb")
+    if not isinstance(assay.grading, AfbGrading):
+        raise typer.BadParameter("the assay afb has no smear tables")
+    scale = OpticsSection.model_validate({"magnification": magnification}).magnification
+    _show(bench_grades(assay, assay.grading, settings, slides, fields, seed, scale), json_path)
 
 
 def _show(figures: dict[str, object], json_path: Path | None) -> None:

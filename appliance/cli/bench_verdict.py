@@ -1,66 +1,17 @@
-"""Measure slide verdicts: score unseen twin slides in-process, near focus, and compare with what lies on them.
-
-The pictures come from the twin's own optics and sensor; stage, controller and focus search are left out, so that
-many slides fit in minutes (`bench scan` measures those). Defocus is drawn within half a depth of field.
-"""
+"""Measure serous and AFB slide verdicts: unseen twin slides, half of them positive, against what lies on them."""
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
-from multiprocessing import get_context
+from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
-from numpy.typing import NDArray
-from rich.console import Console
 
-import appliance
 from appliance.assays import Assay
-from appliance.cli.hardware import scorer
-from appliance.cli.twin_session import TwinSlide
-from appliance.records import FieldRecord, Finding, FocusResult, Outcome, SlideRun
-from appliance.scan.interpret import Interpretation, ReadingRules, interpret
-from appliance.scan.plan import Plan, PlannedField, Region, Shape, make_plan
-from appliance.settings import OpticsSection, Settings
-from appliance.verdict import choose_cutoffs, form_verdict
-from drivers.twin.imaging import render_rgb
-from drivers.twin.settings import CameraModel
-from drivers.twin.slide.make import make_slide
-from engines.scorer import BackendInfo
-
-Floats = NDArray[np.float64]
-
-DEFOCUS_SIGMA_DOF = 0.2
-
-
-@dataclass(frozen=True)
-class Job:
-    """One slide to read: its seed, how many fields, and what it carries (None: nothing the assay looks for)."""
-
-    assay: Assay
-    settings: Settings
-    fields: int
-    seed: int
-    malignant: float | None
-    afb_per_hpf: float | None
-
-    @property
-    def positive(self) -> bool:
-        """Whether the slide carries what the assay looks for."""
-        return self.malignant is not None or self.afb_per_hpf is not None
-
-
-@dataclass(frozen=True)
-class SlideScore:
-    """What the verdict said of one slide. score: ranks slides; the verdict's own, or the count where it has none."""
-
-    seed: int
-    positive: bool
-    category: str
-    score: float
-    counts: dict[str, int]
+from appliance.cli.bench_figures import Floats, auroc, auroc_interval
+from appliance.cli.bench_reading import Job, SlideScore, read_slides
+from appliance.settings import Settings
+from appliance.verdict import choose_cutoffs
 
 
 def bench_verdict(
@@ -75,113 +26,51 @@ def bench_verdict(
             seed + number,
             malignant if number % 2 and assay.name == "serous" else None,
             afb_per_hpf if number % 2 and assay.name == "afb" else None,
+            assay.magnifications[0],
         )
         for number in range(slides)
     ]
-    console = Console(stderr=True)
-    scores = []
-    with ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        for score in pool.map(read_in_process, jobs):
-            scores.append(score)
-            truth = "positive" if score.positive else "negative"
-            said = f"slide {score.seed} ({truth}): {score.category}, score {score.score:.3f}, {score.counts}"
-            console.print(said, highlight=False)
-    positive = np.array([s.score for s in scores if s.positive])
-    negative = np.array([s.score for s in scores if not s.positive])
+    scores = list(read_slides(jobs))
+    positive, negative = _scores(scores, positive=True), _scores(scores, positive=False)
     return {
         "assay": assay.name,
         "slides": slides,
         "fields_per_slide": fields,
         "auroc": auroc(positive, negative),
-        "auroc_ci": bootstrap(positive, negative, np.random.default_rng(seed)),
+        "auroc_ci": auroc_interval(positive, negative, np.random.default_rng(seed)),
         "suggested_cutoffs": choose_cutoffs(list(negative), list(positive)) if assay.grading.scheme == "tis" else {},
         "verdicts": [asdict(score) for score in scores],
     }
 
 
-def auroc(positive: Floats, negative: Floats) -> float:
-    """Probability that a positive slide scores above a negative one; ties count half."""
-    difference = positive[:, None] - negative[None, :]
-    return float((difference > 0).mean() + 0.5 * (difference == 0).mean())
+def bench_witness(
+    assay: Assay, settings: Settings, slides: int, fields: int, seed: int, shares: Sequence[float]
+) -> dict[str, object]:
+    """Slide AUROC against the share of malignant cells: `slides` slides without, and as many for every share."""
+    magnification = assay.magnifications[0]
+    groups: list[float | None] = [None, *shares]
+    jobs = [
+        Job(assay, settings, fields, seed + group * slides + number, share, None, magnification)
+        for group, share in enumerate(groups)
+        for number in range(slides)
+    ]
+    scores = list(read_slides(jobs))
+    negative = np.array([score.score for score in scores[:slides]])
+    rng = np.random.default_rng(seed)
+    rows = []
+    for group, share in enumerate(shares, 1):
+        positive = np.array([score.score for score in scores[group * slides : (group + 1) * slides]])
+        low, high = auroc_interval(positive, negative, rng)
+        value = auroc(positive, negative)
+        rows.append({"share": share, "slides": slides, "auroc": value, "low": low, "high": high})
+    return {
+        "assay": assay.name,
+        "fields": fields,
+        "negatives": slides,
+        "rows": rows,
+        "verdicts": [asdict(score) for score in scores],
+    }
 
 
-def bootstrap(positive: Floats, negative: Floats, rng: np.random.Generator, rounds: int = 2000) -> list[float]:
-    """95 % interval of the AUROC, drawing slides with replacement."""
-    values = [auroc(rng.choice(positive, len(positive)), rng.choice(negative, len(negative))) for _ in range(rounds)]
-    return [float(v) for v in np.percentile(values, [2.5, 97.5])]
-
-
-def read_in_process(job: Job) -> SlideScore:
-    """Render, score and judge one slide."""
-    magnification = job.assay.magnifications[0]
-    lying = TwinSlide(job.assay.name, magnification, job.seed, malignant=job.malignant, afb_per_hpf=job.afb_per_hpf)
-    optics, camera = OpticsSection(magnification=magnification), CameraModel()
-    slide = make_slide(lying.settings().slide, job.seed)
-    area = slide.specimen
-    region = Region(
-        area.x_um + area.width_um / 2,
-        area.y_um + area.height_um / 2,
-        area.width_um,
-        area.height_um,
-        Shape.ELLIPSE if job.assay.name == "serous" else Shape.RECTANGLE,
-    )
-    width_um, height_um = camera.width_px * optics.um_per_px, camera.height_px * optics.um_per_px
-    plan = make_plan(job.assay.name, region, width_um, height_um, fields=job.fields)
-    rng = np.random.default_rng(job.seed)
-    records: list[FieldRecord] = []
-    findings: list[Finding] = []
-    with scorer(job.settings, job.assay) as (package, engine):
-        run = _run(job, optics, plan, engine.backend)
-        point = package.operating_point
-        rules = ReadingRules(job.assay.labels.targets, point.threshold, package.manifest.report_threshold, keep_top=0)
-        for planned in plan.fields:
-            rgb, _ = render_rgb(
-                slide,
-                planned.x_um,
-                planned.y_um,
-                width_px=camera.width_px,
-                height_px=camera.height_px,
-                um_per_px=optics.um_per_px,
-                na=optics.na,
-                defocus_um=float(rng.normal(0, DEFOCUS_SIGMA_DOF)) * optics.dof_um,
-                rng=rng,
-            )
-            read = interpret(rgb, planned, 0.0, Outcome.USABLE, "", run=run, scorer=engine, rules=rules)
-            records.append(_record(planned, read))
-            findings.extend(read.findings)
-    verdict = form_verdict(job.assay, run, records, findings, point)
-    counts = {label: count.n for label, count in verdict.counts.items()}
-    score = verdict.score if verdict.score is not None else float(sum(counts[t] for t in job.assay.labels.targets))
-    return SlideScore(job.seed, job.positive, verdict.category, score, counts)
-
-
-def _record(planned: PlannedField, read: Interpretation) -> FieldRecord:
-    focus = FocusResult(0.0, 0.0, 1.0, "rendered near focus", 1)
-    now = datetime.now(timezone.utc)
-    return FieldRecord(
-        planned.index, planned.x_um, planned.y_um, read.outcome, read.reason, focus, read.quality, read.counts, {}, now
-    )
-
-
-def _run(job: Job, optics: OpticsSection, plan: Plan, backend: BackendInfo) -> SlideRun:
-    return SlideRun(
-        run_id=f"bench-{job.seed}",
-        accession=f"BENCH-{job.seed}",
-        slide="A1",
-        run=1,
-        assay=job.assay.name,
-        magnification=optics.magnification,
-        na=optics.na,
-        um_per_px=optics.um_per_px,
-        field_width_um=plan.field_width_um,
-        field_height_um=plan.field_height_um,
-        planned_fields=len(plan.fields),
-        plan_sha256=plan.sha256,
-        engine=backend.engine,
-        backend=backend.runtime,
-        onnx_sha256=backend.onnx_sha256,
-        settings_sha256="",
-        app_version=appliance.__version__,
-        operator="bench",
-        started_at=datetime.now(timezone.utc),
-    )
+def _scores(scores: Sequence[SlideScore], *, positive: bool) -> Floats:
+    return np.array([s.score for s in scores if s.positive == positive])

@@ -45,9 +45,9 @@ def hardware(settings: Settings) -> Iterator[tuple[Stage, Camera]]:
 
 
 def engine_folder(settings: Settings, assay: Assay) -> Path:
-    """Folder of the engine package that the settings name for this assay, or of the shipped one."""
+    """Folder of the engine package that the settings name for this assay, or of the shipped one for their scale."""
     named: Path | None = getattr(settings.engines, assay.name, None)
-    return named if named is not None else shipped(assay.name)
+    return named if named is not None else shipped(assay.name, settings.optics.um_per_px)
 
 
 @contextmanager

@@ -150,3 +150,6 @@ AFB_450 = replace(
     label_of=_afb_label(_SCOPE_450.depth_um),
     bump_px=lambda _: 3.0,
 )
+
+SUBJECTS = {subject.name: subject for subject in (SEROUS, AFB, AFB_450)}
+"""By name of the package."""

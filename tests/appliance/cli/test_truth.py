@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from appliance.cli.bench_verdict import auroc, bootstrap
+from appliance.cli.bench_figures import auroc, auroc_interval
 from appliance.cli.truth import focus_figures, with_truth
 from appliance.records import FieldRecord, FocusResult, Outcome
 from appliance.scan.events import FieldDone
@@ -60,5 +60,5 @@ def test_blank_fields_count_when_chased_or_mistaken(tmp_path: Path) -> None:
 def test_auroc_counts_ties_half_and_its_interval_holds_it() -> None:
     positive, negative = np.array([0.9, 0.8, 0.5]), np.array([0.5, 0.4])
     assert auroc(positive, negative) == pytest.approx(5.5 / 6)
-    low, high = bootstrap(positive, negative, np.random.default_rng(1))
+    low, high = auroc_interval(positive, negative, np.random.default_rng(1))
     assert low <= 5.5 / 6 <= high

@@ -1,0 +1,42 @@
+"""`python -m engines.training.assess PACKAGE …`: measure a package for release."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engines.training.assess.release import Inputs, release
+
+
+def main(
+    package: Annotated[
+        Path, typer.Argument(help="folder of the package; figures, pictures and card are written into it")
+    ],
+    *,
+    fp32: Annotated[
+        Path, typer.Option(help="the network before quantisation, as training leaves it beside the package")
+    ],
+    kept: Annotated[Path, typer.Option(help="folder where rendered fields are kept")] = Path("build/train/fields"),
+    slides: Annotated[int, typer.Option(help="unseen twin slides, every second one without targets")] = 40,
+    crops: Annotated[Path | None, typer.Option(help="real crops, of which the held-back fifth is used")] = None,
+    whole: Annotated[Path | None, typer.Option(help="JSON with figures of whole slides and speed")] = None,
+) -> None:
+    """Write measured.json, pictures and MODEL_CARD.md; exit code 1 when a gate or a control fails."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    given = json.loads(whole.read_text(encoding="utf-8")) if whole is not None else {}
+    command = f"python -m engines.training.assess {package} --fp32 FP32 --slides {slides}"
+    if crops is not None:
+        command += " --crops CROPS"
+    failed = release(Inputs(package, fp32, kept, slides, crops, given, command))
+    for line in failed:
+        typer.echo(line, err=True)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    typer.run(main)

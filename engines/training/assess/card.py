@@ -1,0 +1,210 @@
+"""The model card, written from what was measured: nothing in it is typed by hand but what no command can know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from engines.package import EnginePackage
+
+_PURPOSE = {
+    "serous": "Finds malignant cells in serous effusions, and counts benign nucleated cells",
+    "afb": "Finds acid-fast bacilli in Ziehl-Neelsen sputum",
+}
+_LIMITS = {
+    "serous": (
+        "Never saw a real effusion: every slide it was trained and measured on is the twin's. What it would do on a",
+        "real slide is not known.",
+    ),
+    "afb": (
+        "The real crops come from one source (one laboratory's stain, phone cameras); their scale was inferred from",
+        "rod lengths (median 2.75 µm). No slide of a patient was ever graded with it. Slide figures are the twin's.",
+    ),
+}
+_NEVER_FOR = {
+    "serous": "Diagnosis; naming a tumour; calling a patient free of malignancy; other stains or scales.",
+    "afb": "Diagnosis; calling a patient free of tuberculosis; fluorochrome stains; other scales.",
+}
+_FROC = (0.001, 0.01, 0.1, 1.0)
+Rows = Sequence[Sequence[object]]
+
+
+def card_text(package: EnginePackage, measured: Mapping[str, Any]) -> str:
+    """The card of `package` from the figures in its `measured.json`."""
+    manifest = package.manifest
+    scale = manifest.scale
+    parts = [
+        f"# {package.title}",
+        "Research use only, not for diagnosis. A reference network: it proves the path from slide to verdict.",
+        f"{_PURPOSE[manifest.assay]}, at {scale.min_um_per_px:g} to {scale.max_um_per_px:g} µm/px "
+        f"(native {scale.native_um_per_px:g}). Stride {manifest.output.stride}, INT8.",
+        f"Written by `{measured['command']}` from `measured.json`; the network is sha256 "
+        f"`{manifest.onnx.sha256[:16]}…`.",
+        "## Data",
+        _table(("source", "licence", "used for"), [(d.name, d.licence, d.used_for) for d in manifest.training_data]),
+        f"Scales of INT8 from {manifest.quantisation.calibration_images} pictures: "
+        f"{manifest.quantisation.calibration_source}.",
+        *_objects(measured["objects"], manifest.operating_point.source),
+        *_crops(measured.get("crops")),
+        *_slides(measured),
+        *_gates(measured),
+        *_changes(measured["changes"]),
+        *_controls(measured["controls"]),
+        *_speed(measured.get("speed")),
+        "## Limits",
+        "\n".join(_LIMITS[manifest.assay]),
+        "Never verified: a real CytoScan picture, another laboratory's stain, a patient's outcome, TensorRT, a Jetson.",
+        "## Must not be used for",
+        _NEVER_FOR[manifest.assay],
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _objects(figures: Mapping[str, Any], source: str) -> list[str]:
+    rows: list[Sequence[object]] = [
+        (
+            "found at the threshold, of all within a depth of field of the focal plane",
+            _interval(figures["sensitivity"]),
+        ),
+        (
+            "found at the threshold, of those in focus (half a depth of field)",
+            _interval(figures["sensitivity_in_focus"]),
+        ),
+        ("false findings a field at the threshold", _interval(figures["false_per_field"])),
+        ("average precision", _interval(figures["average_precision"])),
+        ("expected calibration error of findings", figures["calibration_error"]),
+    ]
+    rows += [
+        (
+            f"found at {rate:g} false findings a field: all, in focus",
+            f"{_interval(figures[f'froc_{rate:g}'])}, {_interval(figures[f'froc_in_focus_{rate:g}'])}",
+        )
+        for rate in _FROC
+    ]
+    return [
+        "## Objects on unseen twin slides",
+        f"{figures['slides']} slides (test seeds), every second one without targets; {figures['fields']} fields, "
+        f"{figures['area_mm2']} mm²; {figures['objects']} targets, {figures['objects_in_focus']} of them in focus; "
+        f"{figures['false_findings']} false findings at the threshold. 95 % intervals by bootstrap over slides. Rates "
+        f"below one false finding in {figures['fields']} fields cannot be seen here: there the first threshold without "
+        "any false finding stands in.",
+        _table(("what", "figure"), rows),
+        f"The operating point in force was chosen on {source}.",
+        "![sensitivity against false findings a field](froc.png)",
+        "The ten best findings (above) and the ten worst false ones (below), with their probability:",
+        "![best and worst findings](findings.png)",
+    ]
+
+
+def _crops(figures: Mapping[str, Any] | None) -> list[str]:
+    if figures is None:
+        return []
+    rows = [
+        ("AUROC, interval by source picture", _interval(figures["auroc"])),
+        ("average precision", figures["average_precision"]),
+        ("crops with a bacillus found at the threshold", figures["found_at_threshold"]),
+        ("crops without one called at the threshold", figures["false_at_threshold"]),
+    ]
+    return [
+        "## Real crops, held back by source picture",
+        f"{figures['crops']} crops of {figures['sources']} source pictures that no network was trained on.",
+        _table(("what", "figure"), rows),
+    ]
+
+
+def _slides(measured: Mapping[str, Any]) -> list[str]:
+    parts: list[str] = []
+    witness = measured.get("witness")
+    if witness:
+        rows = [
+            (f"{100 * row['share']:g} %", row["slides"], f"{row['auroc']:.3f} ({row['low']:.3f} to {row['high']:.3f})")
+            for row in witness["rows"]
+        ]
+        parts += [
+            "## Slides, through the appliance's verdict",
+            f"{witness['fields']} fields a slide, {witness['negatives']} slides without malignant cells against each "
+            f"row's slides with them. Printed by `{witness['command']}`.",
+            _table(("malignant among nucleated cells", "slides", "slide AUROC, 95 % interval"), rows),
+            "![slide AUROC against the share of malignant cells](witness.png)",
+        ]
+    grades = measured.get("grades")
+    if grades:
+        figures: Rows = [
+            ("exact grade", _interval(grades["exact"])),
+            ("weighted kappa", grades["weighted_kappa"]),
+            ("high false negatives, high false positives", f"{grades['hfn']}, {grades['hfp']}"),
+            ("low false negatives, low false positives", f"{grades['lfn']}, {grades['lfp']}"),
+            ("slide AUROC", _interval(grades["auroc"])),
+        ]
+        parts += [
+            "## Slides, through the appliance's verdict",
+            f"{grades['slides']} unseen twin slides; the true grade is that of the bacilli lying in the fields read. "
+            f"Printed by `{grades['command']}`.",
+            _table(("what", "figure"), figures),
+        ]
+    return parts
+
+
+def _gates(measured: Mapping[str, Any]) -> list[str]:
+    rows = [
+        (
+            gate["name"],
+            gate["fp32"],
+            gate["int8"],
+            gate["value"],
+            gate["limit"],
+            "passed" if gate["passed"] else "FAILED",
+        )
+        for gate in measured["gates"]
+    ]
+    return [
+        "## INT8 against FP32",
+        "The same places scored by the network before and after quantisation; defocus bins in depths of field.",
+        _table(("gate", "FP32", "INT8", "value", "limit", "result"), rows),
+    ]
+
+
+def _changes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        "## When the picture changes",
+        "At the operating point in force. Of fields out of focus the objects that are there when sharp are asked for.",
+        _table(
+            ("change", "targets", "found", "false a field"),
+            [(row["change"], row["objects"], row["sensitivity"], row["false_per_field"]) for row in rows],
+        ),
+    ]
+
+
+def _controls(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not rows:
+        return []
+    return [
+        "## Controls: what must not tell the class",
+        _table(
+            ("classifier", "AUROC", "limit", "objects", "result"),
+            [
+                (row["name"], row["auroc"], row["limit"], row["objects"], "passed" if row["passed"] else "FAILED")
+                for row in rows
+            ],
+        ),
+    ]
+
+
+def _speed(figures: Mapping[str, Any] | None) -> list[str]:
+    if figures is None:
+        return []
+    return [
+        "## Speed",
+        f"Printed by `{figures['command']}`, on {figures['machine']}; whole pipeline from uint8 frame to findings.",
+        _table(("what", "figure"), list(figures["rows"].items())),
+    ]
+
+
+def _interval(values: Sequence[float]) -> str:
+    value, low, high = values
+    return f"{value:.4g} ({low:.4g} to {high:.4g})"
+
+
+def _table(head: Sequence[str], rows: Rows) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)

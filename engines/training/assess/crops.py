@@ -1,0 +1,46 @@
+"""Real crops that no network was trained on: ranking by group of source picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.metrics import auroc, auroc_interval, average_precision
+from engines.training.assess.objects import Interval
+from engines.training.crops import CropSet, read_crops, select, to_native
+from engines.training.fields import Network
+from engines.training.subjects import Subject
+
+_SIDE = 64
+_REACH = 1
+_DRAWS = 1000
+
+
+def crop_scores(network: Network, subject: Subject, crops: CropSet) -> NDArray[np.float64]:
+    """One score for each crop: the highest probability within a cell of its centre, (N,)."""
+    middle = _SIDE // 2 // subject.stride
+    area = slice(middle - _REACH, middle + _REACH + 1)
+    native = subject.scale.native_um_per_px
+    return np.array(
+        [float(network.probabilities(to_native(crop, native, _SIDE))[0, area, area].max()) for crop in crops.crops]
+    )
+
+
+def assess_crops(network: Network, subject: Subject, folder: Path, threshold: float) -> dict[str, object]:
+    """Figures on the held-back fifth of the source pictures under `folder`; intervals by source picture."""
+    crops = select(read_crops(folder), "test")
+    scores = crop_scores(network, subject, crops)
+    positive = np.array([crop.positive for crop in crops.crops], np.bool_)
+    groups = np.array([crop.group for crop in crops.crops], np.int64)
+    low, high = auroc_interval(scores, positive, groups, np.random.default_rng(0), draws=_DRAWS)
+    return {
+        "crops": len(crops.crops),
+        "sources": int(np.unique(groups).size),
+        "unreadable": list(crops.unreadable),
+        "auroc": Interval(auroc(scores, positive), low, high).as_json(),
+        "average_precision": round(average_precision(scores, positive), 4),
+        "found_at_threshold": round(float((scores[positive] >= threshold).mean()), 4),
+        "false_at_threshold": round(float((scores[~positive] >= threshold).mean()), 4),
+    }

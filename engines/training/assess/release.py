@@ -1,0 +1,81 @@
+"""Measure a package for release: figures, gates, pictures and card, all into its folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from engines.package import load_package
+from engines.packaging import write_card
+from engines.training.assess.card import card_text
+from engines.training.assess.crops import assess_crops
+from engines.training.assess.figures import (
+    Bench,
+    control_figures,
+    gate_figures,
+    measure_slides,
+    object_figures,
+    robustness_figures,
+)
+from engines.training.assess.float_scorer import FloatNetwork
+from engines.training.assess.plots import picture_findings, plot_froc, plot_witness
+from engines.training.packaging import open_scorer
+from engines.training.subjects import SUBJECTS
+
+_log = logging.getLogger(__name__)
+
+MEASURED_FILE = "measured.json"
+_FIELDS_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a release is measured with.
+
+    package: its folder. fp32: the network before quantisation. kept: where rendered fields are kept. slides: of the
+    test seeds. crops: real crops, for AFB. whole: figures of whole slides and of speed from the application's benches,
+    by name (witness, grades, speed), taken over as they are.
+    """
+
+    package: Path
+    fp32: Path
+    kept: Path
+    slides: int
+    crops: Path | None
+    whole: Mapping[str, Any]
+    command: str
+
+
+def release(inputs: Inputs) -> list[str]:
+    """Write `measured.json`, the pictures and the card; returns what failed, in words."""
+    package = load_package(inputs.package)
+    subject = SUBJECTS[package.manifest.name]
+    int8 = open_scorer(inputs.package)
+    bench = Bench.of(subject, package, int8, FloatNetwork(inputs.fp32), inputs.slides, inputs.kept)
+    parts = measure_slides(bench, int8)
+    measured: dict[str, Any] = {
+        "command": inputs.command,
+        "onnx_sha256": package.manifest.onnx.sha256,
+        "objects": object_figures(bench, parts),
+        "gates": gate_figures(bench),
+        "changes": robustness_figures(bench),
+        "controls": control_figures(bench),
+        **inputs.whole,
+    }
+    if inputs.crops is not None:
+        measured["crops"] = assess_crops(int8, subject, inputs.crops, bench.threshold)
+    plot_froc(inputs.package / "froc.png", parts, bench.depth_um, package.title)
+    shown = chain.from_iterable(islice(bench.tiles(spec), _FIELDS_SHOWN) for spec in bench.slides)
+    picture_findings(inputs.package / "findings.png", int8, subject, shown)
+    if "witness" in measured:
+        plot_witness(inputs.package / "witness.png", measured["witness"]["rows"], package.title)
+    text = json.dumps(measured, indent=1, ensure_ascii=False)
+    (inputs.package / MEASURED_FILE).write_text(text + "\n", encoding="utf-8")
+    write_card(inputs.package, card_text(package, measured))
+    checks = [*measured["gates"], *measured["controls"]]
+    return [f"{check['name']} failed: {check}" for check in checks if not check["passed"]]
