@@ -10,9 +10,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from engines.packaging import INPUT_NAME, OUTPUT_NAME
+
 OPSET = 17
-INPUT_NAME = "image"
-OUTPUT_NAME = "probability"
 GREY = 128.0
 
 

@@ -103,7 +103,12 @@ class TileMaker:
         settings = OpticsSettings(na=self.microscope.na, um_per_px=scale, curvature_um=self._curvature_um)
         optics = Optics.of(settings)
         scene = slide.scene(
-            centre_um[0] - (wide - 1) / 2 * scale, centre_um[1] - (high - 1) / 2 * scale, wide, high, scale
+            centre_um[0] - (wide - 1) / 2 * scale,
+            centre_um[1] - (high - 1) / 2 * scale,
+            wide,
+            high,
+            scale,
+            layer_pitch_um=self.microscope.depth_um / 3,
         )
         planes = absorbed(prepare(scene, optics), Pose.still(*centre_um, defocus_um), width, height)
         model = CameraModel(width_px=width, height_px=height, hot_pixels=2, sensor_dust=1)

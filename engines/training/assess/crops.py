@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.metrics import auroc, auroc_interval, average_precision
 from engines.training.assess.objects import Interval
-from engines.training.crops import CropSet, read_crops, select, to_native
+from engines.training.crops import CropSet, to_native
 from engines.training.fields import Network
 from engines.training.subjects import Subject
 
@@ -28,9 +26,8 @@ def crop_scores(network: Network, subject: Subject, crops: CropSet) -> NDArray[n
     )
 
 
-def assess_crops(network: Network, subject: Subject, folder: Path, threshold: float) -> dict[str, object]:
-    """Figures on the held-back fifth of the source pictures under `folder`; intervals by source picture."""
-    crops = select(read_crops(folder), "test")
+def assess_crops(network: Network, subject: Subject, crops: CropSet, threshold: float) -> dict[str, object]:
+    """Figures on `crops`; intervals by source picture."""
     scores = crop_scores(network, subject, crops)
     positive = np.array([crop.positive for crop in crops.crops], np.bool_)
     groups = np.array([crop.group for crop in crops.crops], np.int64)

@@ -24,6 +24,7 @@ from engines.training.assess.figures import (
 )
 from engines.training.assess.float_scorer import FloatNetwork
 from engines.training.assess.plots import picture_findings, plot_froc, plot_witness
+from engines.training.crops import read_crops, select
 from engines.training.packaging import open_scorer
 from engines.training.subjects import SUBJECTS
 
@@ -68,7 +69,8 @@ def release(inputs: Inputs) -> list[str]:
         **inputs.whole,
     }
     if inputs.crops is not None:
-        measured["crops"] = assess_crops(int8, subject, inputs.crops, bench.threshold)
+        held_back = select(read_crops(inputs.crops), "test")
+        measured["crops"] = assess_crops(int8, subject, held_back, bench.threshold)
     plot_froc(inputs.package / "froc.png", parts, bench.depth_um, package.title)
     shown = chain.from_iterable(islice(bench.tiles(spec), _FIELDS_SHOWN) for spec in bench.slides)
     picture_findings(inputs.package / "findings.png", int8, subject, shown)
