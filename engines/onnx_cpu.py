@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import onnxruntime
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+from engines.cpu_network import CpuNetwork, Variant, default_variant
 from engines.decode import LabelMap, decode
 from engines.errors import BadInput, BadPackage, EngineError
 from engines.package import EnginePackage
 from engines.scorer import BackendInfo, Detection
 
 _UNREADABLE = (
+    DecodeError,
     ort_errors.Fail,
     ort_errors.InvalidArgument,
     ort_errors.InvalidGraph,
@@ -26,15 +29,21 @@ class OnnxCpuScorer:
     """Scores fields with one package; one owner thread. Implements `engines.scorer.Scorer`.
 
     threads: processor cores the network may use. Idle threads do not spin, so that the stage and the camera are
-    served meanwhile.
+    served meanwhile. variant: which form of the file runs; default: what suits the architecture.
     """
 
-    def __init__(self, package: EnginePackage, *, threads: int = 1) -> None:
-        manifest = package.manifest
+    def __init__(self, package: EnginePackage, *, threads: int = 1, variant: Variant | None = None) -> None:
         self._package = package
-        self._session: onnxruntime.InferenceSession | None = _open(package, threads)
-        runtime = f"onnxruntime {onnxruntime.__version__} CPU"
-        self._backend = BackendInfo("onnx_cpu", package.title, manifest.onnx.sha256, runtime)
+        network = _open(package, variant or default_variant(), threads)
+        self._network: CpuNetwork | None = network
+        self._backend = BackendInfo(
+            "onnx_cpu",
+            package.title,
+            package.manifest.onnx.sha256,
+            f"onnxruntime {onnxruntime.__version__} CPU, {network.title}",
+            variant=network.variant.value,
+            derived_sha256=network.derived_sha256,
+        )
 
     @property
     def backend(self) -> BackendInfo:
@@ -56,12 +65,7 @@ class OnnxCpuScorer:
                 f"The frame is {image.dtype} {image.shape}; {self._package.title} reads uint8 RGB (H, W, 3).",
                 remedy="Check the camera's pixel format in the settings.",
             )
-        if self._session is None:
-            raise EngineError(f"The engine {self._package.title} is closed.", remedy="Open it again.")
-        manifest = self._package.manifest
-        feed = {manifest.input.name: np.ascontiguousarray(image)[np.newaxis]}
-        maps: NDArray[np.float32] = self._session.run([manifest.output.name], feed)[0][0]
-        return maps
+        return self._answer(image)
 
     def score(self, image: NDArray[np.uint8], um_per_px: float) -> list[Detection]:
         """Detections of one field, down to the package's report_threshold.
@@ -95,26 +99,31 @@ class OnnxCpuScorer:
             finding_threshold=manifest.operating_point.threshold,
         )
 
+    def _answer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the network says of one picture of a size it takes."""
+        if self._network is None:
+            raise EngineError(f"The engine {self._package.title} is closed.", remedy="Open it again.")
+        manifest = self._package.manifest
+        picture = np.ascontiguousarray(image)[np.newaxis]
+        maps: NDArray[np.float32] = self._network.run(picture, manifest.input.name, manifest.output.name)[0]
+        return maps
+
     def close(self) -> None:
         """Free the runtime; safe to call twice."""
-        self._session = None
+        self._network = None
 
 
-def _open(package: EnginePackage, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+def _open(package: EnginePackage, variant: Variant, threads: int) -> CpuNetwork:
     try:
-        session = onnxruntime.InferenceSession(package.onnx_bytes, options, providers=["CPUExecutionProvider"])
+        network = CpuNetwork(package.onnx_bytes, variant, threads)
     except _UNREADABLE as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise BadPackage(
-            f"The network of {package.title} cannot be read by ONNX Runtime: {str(error).splitlines()[0][:200]}",
+            f"The network of {package.title} cannot be read by ONNX Runtime: {why}",
             remedy="Fetch the package again from where it was released.",
         ) from error
-    _check_signature(package, session)
-    return session
+    _check_signature(package, network.session)
+    return network
 
 
 def _check_signature(package: EnginePackage, session: onnxruntime.InferenceSession) -> None:

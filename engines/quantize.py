@@ -1,158 +1,145 @@
 """FP32 ONNX → one INT8 ONNX with explicit quantisation, by rules that TensorRT and ONNX Runtime both accept.
 
-Inputs of convolutions are quantised (activations per tensor, weights per output channel), symmetric, signed, zero
-point 0; outputs, biases and activation functions are left alone. Source of the rules: TensorRT developer guide,
-explicit quantisation. Scales are measured on real pictures; without any there is no quantisation.
+Activations are quantised per tensor, weights per output channel, symmetric, signed, zero point 0; biases stay float.
+Where Q/DQ pairs go is `engines.qdq_plan`; what comes before is `engines.float_network`. Scales are measured on real
+pictures; without any there is no quantisation.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from engines.activation_scales import LEVELS, measure_scales
+from engines.calibration import MINIMUM, Calibration, identify, require_pictures
 from engines.errors import EngineError
+from engines.float_network import constants_of, prepare
+from engines.qdq_plan import WEIGHTED, Plan, plan
 
 SCHEME = "s8-symmetric-qdq"
 CALIBRATION_KEY = "calibration_sha256"
-_BINS = 2048
-_LEVELS = 127
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What the scales were measured on: number of pictures, and a digest over their pixels in order."""
-
-    images: int
-    sha256: str
+BRANCH_SCALES_KEY = "cpu_branch_scales"
+_INT32_SHARE = 2.0**30
+_PLAIN_GEMM = "Export the layer as y = x W + b."
 
 
 def quantize(
-    model: onnx.ModelProto, pictures: Sequence[NDArray[np.uint8]], *, minimum: int = 8
+    model: onnx.ModelProto, pictures: Sequence[NDArray[np.uint8]], *, minimum: int = MINIMUM
 ) -> tuple[onnx.ModelProto, Calibration]:
-    """The model with explicit INT8 quantisation of every convolution, and what it was calibrated on.
+    """The model with explicit INT8 quantisation of every weighted operator, and what it was calibrated on.
 
     model: FP32, one uint8 NHWC input. pictures: real or rendered fields, uint8 RGB (H, W, 3), none seen in training.
-    Raises EngineError when there are fewer than `minimum` pictures, when they hold nothing, or when the model has no
-    convolution with constant weights: scales that are guessed give a network nobody has tested.
+    The metadata carry the calibration digest, and as JSON the scales of the tensors that stay float into an Add.
+    Raises EngineError when the pictures will not do (`engines.calibration`), or the network is not one of constant
+    weights in FP32: scales that are guessed give a network nobody has tested.
     """
-    _require_pictures(pictures, minimum)
-    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
-    weights = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
-    if not convolutions or any(node.input[1] not in weights for node in convolutions):
-        raise EngineError(
-            "The network has no convolution with constant weights.",
-            remedy="Export an FP32 ONNX with constants folded.",
-        )
-    scales = _activation_scales(model, sorted({node.input[0] for node in convolutions}), pictures)
-    calibration = Calibration(len(pictures), _digest(pictures))
-    return _insert(model, convolutions, weights, scales, calibration), calibration
+    require_pictures(pictures, minimum)
+    folded = _plain_gemms(prepare(model))
+    weights = constants_of(folded)
+    where = plan(folded.graph, weights)
+    scales = measure_scales(folded, where.group_of, pictures)
+    calibration = identify(pictures)
+    return _insert(folded, where, weights, scales, calibration), calibration
 
 
-def _require_pictures(pictures: Sequence[NDArray[np.uint8]], minimum: int) -> None:
-    if len(pictures) < minimum:
-        raise EngineError(
-            f"{len(pictures)} calibration pictures were given; at least {minimum} are needed.",
-            remedy="Give real fields of the assay, some of them blank and out of focus.",
-        )
-    if all(int(np.ptp(picture)) == 0 for picture in pictures):
-        raise EngineError(
-            "The calibration pictures are all of one colour.",
-            remedy="Give real fields of the assay, some of them blank and out of focus.",
-        )
+@dataclass
+class _Written:
+    """The graph being written: nodes and constants in order, and which tensors already have their pair."""
 
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    constants: list[onnx.TensorProto] = field(default_factory=list)
+    done: set[str] = field(default_factory=set)
 
-def _digest(pictures: Sequence[NDArray[np.uint8]]) -> str:
-    digest = hashlib.sha256()
-    for picture in pictures:
-        digest.update(repr(picture.shape).encode())
-        digest.update(np.ascontiguousarray(picture).tobytes())
-    return digest.hexdigest()
-
-
-def _activation_scales(
-    model: onnx.ModelProto, tensors: list[str], pictures: Sequence[NDArray[np.uint8]]
-) -> dict[str, float]:
-    """Step size of each tensor: the clip that loses least in the mean square over the calibration pictures."""
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
-    probe.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in tensors)
-    session = onnxruntime.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
-    feed_name = model.graph.input[0].name
-    highest = dict.fromkeys(tensors, 0.0)
-    integral = dict.fromkeys(tensors, True)
-    for picture in pictures:
-        for name, value in zip(tensors, session.run(tensors, {feed_name: picture[np.newaxis]}), strict=True):
-            highest[name] = max(highest[name], float(np.abs(value).max()))
-            integral[name] &= bool((value == np.rint(value)).all())
-    counts = {name: np.zeros(_BINS, np.int64) for name in tensors}
-    for picture in pictures:
-        for name, value in zip(tensors, session.run(tensors, {feed_name: picture[np.newaxis]}), strict=True):
-            top = highest[name] or 1.0
-            counts[name] += np.histogram(np.abs(value), bins=_BINS, range=(0.0, top))[0]
-    return {
-        name: 1.0 if integral[name] and highest[name] <= _LEVELS + 1 else _best_scale(counts[name], highest[name])
-        for name in tensors
-    }
-
-
-def _best_scale(counts: NDArray[np.int64], highest: float) -> float:
-    """Step with the least mean square error for values whose magnitudes have histogram `counts` over [0, highest]."""
-    if highest <= 0.0:
-        return 1.0
-    centres = (np.arange(counts.size) + 0.5) * (highest / counts.size)
-    best, least = highest / _LEVELS, np.inf
-    for share in np.linspace(0.1, 1.0, 91):
-        scale = share * highest / _LEVELS
-        back = np.minimum(np.rint(centres / scale), _LEVELS) * scale
-        error = float((counts * (back - centres) ** 2).sum())
-        if error < least:
-            best, least = scale, error
-    return float(best)
+    def dequantised(self, tensor: str, made: tuple[list[onnx.NodeProto], list[onnx.TensorProto]]) -> str:
+        """Name of `tensor` after its Q/DQ, whose nodes and constants are `made`; written once."""
+        if tensor not in self.done:
+            self.done.add(tensor)
+            self.nodes += made[0]
+            self.constants += made[1]
+        return f"{tensor}_dq"
 
 
 def _insert(
     model: onnx.ModelProto,
-    convolutions: list[onnx.NodeProto],
-    weights: dict[str, NDArray[np.float32]],
-    scales: dict[str, float],
+    where: Plan,
+    weights: Mapping[str, NDArray[np.generic]],
+    scales: Mapping[str, float],
     calibration: Calibration,
 ) -> onnx.ModelProto:
     result = onnx.ModelProto()
     result.CopyFrom(model)
     graph = result.graph
-    wanted = {node.name for node in convolutions}
-    nodes: list[onnx.NodeProto] = []
-    added: list[onnx.TensorProto] = []
-    ready: set[str] = set()
-    replaced: set[str] = set()
-    for node in graph.node:
-        if node.name in wanted:
-            if node.input[0] not in ready:
-                ready.add(node.input[0])
-                pair, constants = _activation_pair(node.input[0], scales[node.input[0]])
-                nodes += pair
-                added += constants
-            if node.input[1] not in replaced:
-                replaced.add(node.input[1])
-                pair, constants = _weight_dequantiser(node.input[1], weights[node.input[1]])
-                nodes += pair
-                added += constants
-            node.input[0] = f"{node.input[0]}_dq"
-            node.input[1] = f"{node.input[1]}_dq"
-        nodes.append(node)
-    kept = [i for i in graph.initializer if i.name not in replaced]
-    fresh = helper.make_graph(nodes, graph.name, graph.input, graph.output, [*kept, *added])
+    finest = _finest_scales(graph, weights, scales)
+    written = _Written()
+    for index, node in enumerate(graph.node):
+        for operand in range(len(node.input)):
+            tensor = node.input[operand]
+            if (index, operand) in where.reads:
+                node.input[operand] = written.dequantised(tensor, _activation_pair(tensor, scales[tensor]))
+        if node.op_type in WEIGHTED:
+            tensor, axis = node.input[1], 1 if node.op_type == "MatMul" else 0
+            made = _weight_dequantiser(tensor, weights[tensor], finest[tensor], axis)
+            node.input[1] = written.dequantised(tensor, made)
+        written.nodes.append(node)
+    used = {name for node in written.nodes for name in node.input}
+    kept = [i for i in graph.initializer if i.name in used]
+    fresh = helper.make_graph(written.nodes, graph.name, graph.input, graph.output, [*kept, *written.constants])
     result.graph.CopyFrom(fresh)
-    helper.set_model_props(result, {CALIBRATION_KEY: calibration.sha256, "scheme": SCHEME})
+    properties = {CALIBRATION_KEY: calibration.sha256, "scheme": SCHEME}
+    if where.branches:
+        properties[BRANCH_SCALES_KEY] = json.dumps({name: scales[name] for name in where.branches}, sort_keys=True)
+    helper.set_model_props(result, properties)
     onnx.checker.check_model(result, full_check=True)
     return result
+
+
+def _plain_gemms(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Every Gemm as x W^T + b with factors in the constants, so that output channels lie along axis 0."""
+    constants = constants_of(model)
+    fresh: list[onnx.TensorProto] = []
+    for node in model.graph.node:
+        if node.op_type != "Gemm" or any(name not in constants for name in node.input[1:]):
+            continue
+        given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        if given.get("transA"):
+            raise EngineError(f"Gemm {node.name} transposes its input.", remedy=_PLAIN_GEMM)
+        weight = constants[node.input[1]] * np.float32(given.get("alpha", 1.0))
+        weight = weight if given.get("transB") else weight.T
+        fresh.append(numpy_helper.from_array(np.ascontiguousarray(weight, np.float32), f"{node.name}_weight"))
+        node.input[1] = fresh[-1].name
+        if len(node.input) > 2:
+            bias = constants[node.input[2]] * np.float32(given.get("beta", 1.0))
+            full = np.broadcast_to(bias.reshape(-1), weight.shape[:1]).astype(np.float32)
+            fresh.append(numpy_helper.from_array(full, f"{node.name}_bias"))
+            node.input[2] = fresh[-1].name
+        del node.attribute[:]
+        node.attribute.append(helper.make_attribute("transB", 1))
+    model.graph.initializer.extend(fresh)
+    return model
+
+
+def _finest_scales(
+    graph: onnx.GraphProto, weights: Mapping[str, NDArray[np.generic]], scales: Mapping[str, float]
+) -> dict[str, NDArray[np.float32]]:
+    """Smallest step of each weight tensor's channels, (channels,): a finer one would not leave the bias in int32.
+
+    A runtime may keep the bias in steps of (input's step x weights' step). Dead channels have tiny weights and a bias.
+    """
+    finest: dict[str, NDArray[np.float32]] = {}
+    for node in graph.node:
+        if node.op_type in WEIGHTED:
+            weight = weights[node.input[1]]
+            channels = weight.shape[1 if node.op_type == "MatMul" else 0]
+            bias = np.abs(weights[node.input[2]]) if len(node.input) > 2 and node.input[2] else np.zeros(channels)
+            needed = (bias / (scales[node.input[0]] * _INT32_SHARE)).astype(np.float32)
+            finest[node.input[1]] = np.maximum(finest.get(node.input[1], needed), needed)
+    return finest
 
 
 def _activation_pair(tensor: str, scale: float) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
@@ -169,15 +156,17 @@ def _activation_pair(tensor: str, scale: float) -> tuple[list[onnx.NodeProto], l
 
 
 def _weight_dequantiser(
-    tensor: str, weight: NDArray[np.float32]
+    tensor: str, weight: NDArray[np.generic], finest: NDArray[np.float32], axis: int
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    flat = np.abs(weight.reshape(weight.shape[0], -1)).max(axis=1)
-    scale = (np.maximum(flat, np.finfo(np.float32).tiny * 1e3) / _LEVELS).astype(np.float32)
-    steps = np.rint(weight / scale.reshape(-1, *[1] * (weight.ndim - 1)))
+    others = tuple(i for i in range(weight.ndim) if i != axis)
+    largest = np.abs(weight).max(axis=others)
+    scale = np.maximum(np.maximum(largest, np.finfo(np.float32).tiny * 1e3) / LEVELS, finest).astype(np.float32)
+    steps = np.rint(weight / np.expand_dims(scale, others))
     constants = [
-        numpy_helper.from_array(np.clip(steps, -_LEVELS, _LEVELS).astype(np.int8), f"{tensor}_q"),
+        numpy_helper.from_array(np.clip(steps, -LEVELS, LEVELS).astype(np.int8), f"{tensor}_q"),
         numpy_helper.from_array(scale, f"{tensor}_scale"),
         numpy_helper.from_array(np.zeros(scale.shape, np.int8), f"{tensor}_zero"),
     ]
     names = [f"{tensor}_q", f"{tensor}_scale", f"{tensor}_zero"]
-    return [helper.make_node("DequantizeLinear", names, [f"{tensor}_dq"], f"{tensor}_dequantize", axis=0)], constants
+    node = helper.make_node("DequantizeLinear", names, [f"{tensor}_dq"], f"{tensor}_dequantize", axis=axis)
+    return [node], constants

@@ -25,13 +25,17 @@ class Detection:
 class BackendInfo:
     """Which network ran on what; part of every verdict, so that no fallback is ever silent.
 
-    engine: package name and version. onnx_sha256: of the file that ran. runtime: "onnxruntime 1.23.2 CPU".
+    engine: package name and version. onnx_sha256: of the shipped file. runtime: "onnxruntime 1.23.2 CPU, rewritten
+    0a1b2c3d4e5f"; the last is the beginning of derived_sha256. variant: "as is", or the form that was derived from the
+    file in memory, whose hash is derived_sha256 (empty as is).
     """
 
     kind: str
     engine: str
     onnx_sha256: str
     runtime: str
+    variant: str = "as is"
+    derived_sha256: str = ""
 
 
 class Scorer(Protocol):

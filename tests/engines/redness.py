@@ -37,5 +37,12 @@ def redness_layers() -> list[ConvLayer]:
 
 
 def noise_pictures(count: int = 8, side: int = 64) -> list[NDArray[np.uint8]]:
+    """Coloured patches of 8 px over the whole range of values, with grain: structure, as a lens would draw it."""
     rng = np.random.default_rng(0)
-    return [rng.integers(0, 256, (side, side, 3), dtype=np.uint8) for _ in range(count)]
+    pictures = []
+    for _ in range(count):
+        coarse = rng.integers(0, 256, (-(-side // 8) + 1, -(-side // 8) + 1, 3)).astype(np.float32)
+        patches = coarse.repeat(8, axis=0).repeat(8, axis=1)[:side, :side]
+        grain = rng.normal(0, 12, patches.shape)
+        pictures.append(np.clip(patches + grain, 0, 255).astype(np.uint8))
+    return pictures

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import onnx
 import onnxruntime
@@ -13,7 +11,7 @@ from onnx import helper, numpy_helper
 
 from engines.errors import EngineError
 from engines.qdq_rules import lint
-from engines.quantize import CALIBRATION_KEY, quantize
+from engines.quantize import quantize
 from engines.training.export import ConvLayer, build_onnx
 
 from .redness import noise_pictures, redness_layers
@@ -51,8 +49,11 @@ def test_pictures_of_nothing_are_refused() -> None:
 
 def test_a_network_without_constant_weights_is_refused() -> None:
     model = build_onnx(redness_layers(), 1 / 64, "n")
+    model.graph.input.append(helper.make_tensor_value_info("conv0_weight", onnx.TensorProto.FLOAT, [1, 3, 3, 3]))
+    kept = [i for i in model.graph.initializer if i.name != "conv0_weight"]
     del model.graph.initializer[:]
-    with pytest.raises(EngineError, match="no convolution with constant weights"):
+    model.graph.initializer.extend(kept)
+    with pytest.raises(EngineError, match="computed, not constant"):
         quantize(model, noise_pictures())
 
 
@@ -80,41 +81,3 @@ def test_the_digest_depends_on_pictures_and_their_order() -> None:
     turned = quantize(model, pictures[::-1])[1]
     assert first == again
     assert first.sha256 != turned.sha256
-
-
-def _set(model: onnx.ModelProto, name: str, value: NDArray[np.generic]) -> None:
-    constant = next(i for i in model.graph.initializer if i.name == name)
-    constant.CopyFrom(numpy_helper.from_array(value, name))
-
-
-def _rewire(model: onnx.ModelProto, node: str, source: str) -> None:
-    next(n for n in model.graph.node if n.name == node).input[0] = source
-
-
-def _add_idle(model: onnx.ModelProto) -> None:
-    names = ["centred_q", "centred_scale", "centred_zero"]
-    model.graph.node.append(helper.make_node("DequantizeLinear", names, ["nobody"], "idle"))
-
-
-BREAK: dict[str, Callable[[onnx.ModelProto], object]] = {
-    "zero-point": lambda m: _set(m, "centred_zero", np.array(3, np.int8)),
-    "scale": lambda m: _set(m, "centred_scale", np.array(0, np.float32)),
-    "weights": lambda m: _set(m, "conv0_weight_q", np.full((8, 3, 3, 3), -128, np.int8)),
-    "both-operands": lambda m: _rewire(m, "conv1", "relu0_out"),
-    "no-quantised-output": lambda m: _rewire(m, "relu0_out_quantize", "conv0_out"),
-    "no-sandwich": lambda m: _rewire(m, "relu0", "centred_dq"),
-    "float-bias": lambda m: _set(m, "conv0_bias", np.zeros(8, np.float64)),
-    "ports": lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", onnx.TensorProto.INT8),
-    "opset": lambda m: setattr(m.opset_import[0], "version", 21),
-    "operators": lambda m: setattr(m.graph.node[-1], "op_type", "HardSwish"),
-    "dead": _add_idle,
-    "calibration": lambda m: m.ClearField("metadata_props"),
-}
-
-
-@pytest.mark.parametrize("rule", sorted(BREAK))
-def test_each_rule_finds_its_breach(rule: str) -> None:
-    model, _ = quantize(build_onnx(_deep_layers(), 1 / 64, "n"), noise_pictures())
-    assert any(entry.key == CALIBRATION_KEY for entry in model.metadata_props)
-    BREAK[rule](model)
-    assert rule in {breach.rule for breach in lint(model)}
