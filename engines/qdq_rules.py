@@ -10,14 +10,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 
+from engines import qdq_placement as placement
+from engines.qdq_view import View, attribute
 from engines.quantize import CALIBRATION_KEY
 
-_WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _OPSETS = range(13, 18)
-_ALLOWED = frozenset({"Transpose", "Cast", "Sub", "Conv", "Relu", "Sigmoid", "QuantizeLinear", "DequantizeLinear"})
+_QUANTISERS = ("QuantizeLinear", "DequantizeLinear")
+_ALLOWED = frozenset({
+    "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Conv", "DequantizeLinear", "Div", "Flatten",
+    "Gather", "Gemm", "GlobalAveragePool", "Identity", "MatMul", "MaxPool", "Mul", "Pad", "QuantizeLinear",
+    "ReduceMean", "Relu", "Reshape", "Resize", "Sigmoid", "Slice", "Softmax", "Squeeze", "Sub", "Transpose",
+    "Unsqueeze",
+})  # fmt: skip
+"""Operators of convolutional networks that TensorRT 10.3 parses and ONNX Runtime 1.23 runs on a processor."""
+_SPATIAL = {"NHWC": (1, 2), "NCHW": (2, 3)}
 
 
 @dataclass(frozen=True)
@@ -28,134 +36,122 @@ class Breach:
     what: str
 
 
-@dataclass(frozen=True)
-class _View:
-    """A model indexed for the checks."""
-
-    model: onnx.ModelProto
-    constants: dict[str, NDArray[np.generic]]
-    producer: dict[str, onnx.NodeProto]
-    consumers: dict[str, list[onnx.NodeProto]]
-
-    def nodes(self, *kinds: str) -> Iterator[onnx.NodeProto]:
-        return (node for node in self.model.graph.node if node.op_type in kinds)
-
-
 def lint(model: onnx.ModelProto) -> list[Breach]:
     """Every breach in `model`; an empty list means that TensorRT and ONNX Runtime may both run it as INT8."""
-    producer = {name: node for node in model.graph.node for name in node.output}
-    consumers: dict[str, list[onnx.NodeProto]] = {}
-    for node in model.graph.node:
-        for name in node.input:
-            consumers.setdefault(name, []).append(node)
-    constants = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
-    view = _View(model, constants, producer, consumers)
-    return [Breach(name, what) for name, rule in _RULES.items() for what in rule(view)]
+    view = View.of(model)
+    return [Breach(name, what) for name, rule in RULES.items() for what in rule(view)]
 
 
-def _zero_points(view: _View) -> Iterator[str]:
-    for node in view.nodes("QuantizeLinear", "DequantizeLinear"):
+def _zero_points(view: View) -> Iterator[str]:
+    """1: every zero point is a constant int8 0."""
+    for node in view.nodes(*_QUANTISERS):
         zero = view.constants.get(node.input[2]) if len(node.input) > 2 else None
         if zero is None or zero.dtype != np.int8 or bool(np.any(zero != 0)):
             yield f"{node.name}: the zero point must be a constant int8 0"
 
 
-def _scales(view: _View) -> Iterator[str]:
-    for node in view.nodes("QuantizeLinear", "DequantizeLinear"):
-        scale = view.constants.get(node.input[1])
-        smallest = np.finfo(np.float32).tiny
-        if scale is None or not bool(np.all(np.isfinite(scale))) or bool(np.any(scale <= smallest)):
+def _scales(view: View) -> Iterator[str]:
+    """2: every scale is constant, finite, above zero and no denormal number; of activations, one a tensor."""
+    smallest = np.finfo(np.float32).tiny
+    for node in view.nodes(*_QUANTISERS):
+        scale = view.step(node)
+        if scale is None or not bool(np.all(np.isfinite(scale))) or bool(np.any(scale < smallest)):
             yield f"{node.name}: the scale must be constant, finite and above zero"
-        elif node.op_type == "QuantizeLinear" and scale.size != 1:
+        elif scale.size != 1 and not view.is_weight(node):
             yield f"{node.name}: activations are quantised with one scale a tensor"
 
 
-def _weights(view: _View) -> Iterator[str]:
+def _weights(view: View) -> Iterator[str]:
+    """3: weights have one scale an output channel and lie within -127 to 127."""
     for node in view.nodes("DequantizeLinear"):
         values = view.constants.get(node.input[0])
         if values is None:
             continue
-        scale = view.constants.get(node.input[1])
-        axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
-        if scale is None or axis != 0 or scale.shape != values.shape[:1]:
-            yield f"{node.name}: weights are quantised per output channel, along axis 0"
-        if values.dtype != np.int8 or int(values.astype(np.int32).min()) < -127:
+        if values.dtype != np.int8 or int(values.astype(np.int32).min(initial=0)) < -127:
             yield f"{node.name}: quantised weights are int8 from -127 to 127"
+        axis, scale = attribute(node, "axis", 1), view.step(node)
+        for reader in view.readers(node.output[0]):
+            channel = _output_axis(reader)
+            if axis != channel or scale is None or scale.shape != values.shape[channel : channel + 1]:
+                yield f"{node.name}: weights of {reader.op_type} are quantised per output channel, along axis {channel}"
 
 
-def _both_operands(view: _View) -> Iterator[str]:
-    for node in view.nodes(*_WEIGHTED):
-        quantised = [_is(view.producer.get(name), "DequantizeLinear") for name in node.input[:2]]
-        if not all(quantised):
-            yield f"{node.name}: both the input and the weights of a {node.op_type} must be quantised"
+def _output_axis(node: onnx.NodeProto) -> int:
+    """Where the output channels of a weighted operator's weights lie."""
+    transposed = node.op_type == "Gemm" and attribute(node, "transB", 0) == 1
+    return 0 if node.op_type == "Conv" or transposed else 1
 
 
-def _no_quantised_output(view: _View) -> Iterator[str]:
-    for node in view.nodes(*_WEIGHTED):
-        if any(_is(user, "QuantizeLinear") for user in view.consumers.get(node.output[0], [])):
-            yield f"{node.name}: the output of a {node.op_type} is not quantised directly"
+def _float_bias(view: View) -> Iterator[str]:
+    """8: biases are constant and float32."""
+    for node in view.nodes("Conv", "Gemm"):
+        bias = view.constants.get(node.input[2]) if len(node.input) > 2 and node.input[2] else np.zeros(1, np.float32)
+        if bias is None or bias.dtype != np.float32:
+            yield f"{node.name}: the bias stays float32 and constant"
 
 
-def _no_sandwich(view: _View) -> Iterator[str]:
-    for node in view.nodes("Relu", "Clip"):
-        if _is(view.producer.get(node.input[0]), "DequantizeLinear"):
-            yield f"{node.name}: an activation function between quantised tensors keeps it from being fused"
-
-
-def _float_bias(view: _View) -> Iterator[str]:
-    for node in view.nodes("Conv", "ConvTranspose", "Gemm"):
-        if len(node.input) > 2:
-            bias = view.constants.get(node.input[2])
-            if bias is None or bias.dtype != np.float32:
-                yield f"{node.name}: the bias stays float32 and constant"
-
-
-def _ports(view: _View) -> Iterator[str]:
+def _ports(view: View) -> Iterator[str]:
+    """9: no int8 tensor enters or leaves."""
     for port in (*view.model.graph.input, *view.model.graph.output):
         if port.type.tensor_type.elem_type == TensorProto.INT8:
             yield f"{port.name}: no INT8 tensor enters or leaves the network"
 
 
-def _opset(view: _View) -> Iterator[str]:
+def _opset(view: View) -> Iterator[str]:
+    """10: the operator set is one that both parsers read."""
     versions = [entry.version for entry in view.model.opset_import if entry.domain in {"", "ai.onnx"}]
     if len(versions) != 1 or versions[0] not in _OPSETS:
         yield f"opset {versions}: between {_OPSETS.start} and {_OPSETS.stop - 1} both runtimes read it"
 
 
-def _operators(view: _View) -> Iterator[str]:
+def _shapes(view: View) -> Iterator[str]:
+    """11: shapes are fixed, but for height and width of the picture and of the maps, which then have names.
+
+    A fully convolutional network takes any field, and TensorRT is given the camera's frame as the one profile when the
+    engine is built. Number of dimensions, batch and channels are fixed in the file; no Reshape computes its shape.
+    """
+    for port, layout in [(p, "NHWC") for p in view.model.graph.input] + [(p, "NCHW") for p in view.model.graph.output]:
+        shape = port.type.tensor_type.shape.dim
+        if not shape:
+            yield f"{port.name}: its number of dimensions is not known"
+        for place, size in enumerate(shape):
+            named = bool(size.dim_param) and len(shape) == 4 and place in _SPATIAL[layout]
+            if not (size.dim_value > 0 or named):
+                yield f"{port.name}: dimension {place} is neither fixed nor a named height or width of a picture"
+    for node in view.nodes("Reshape", "Resize", "Slice", "Pad"):
+        if any(name and name not in view.constants for name in node.input[1:]):
+            yield f"{node.name}: the shape that {node.op_type} gives is computed, not constant"
+
+
+def _operators(view: View) -> Iterator[str]:
+    """12: only operators known to run on both."""
     for node in view.model.graph.node:
         if node.op_type not in _ALLOWED or node.domain not in {"", "ai.onnx"}:
             yield f"{node.name}: operator {node.domain}{node.op_type} has not been tried on both runtimes"
 
 
-def _dead(view: _View) -> Iterator[str]:
-    outputs = {port.name for port in view.model.graph.output}
-    for node in view.nodes("QuantizeLinear", "DequantizeLinear"):
-        if node.output[0] not in outputs and not view.consumers.get(node.output[0]):
-            yield f"{node.name}: its output is used by nobody"
-
-
-def _calibration(view: _View) -> Iterator[str]:
+def _calibration(view: View) -> Iterator[str]:
+    """16: the file says what it was calibrated on."""
     digests = [entry.value for entry in view.model.metadata_props if entry.key == CALIBRATION_KEY]
     if len(digests) != 1 or len(digests[0]) != 64:
         yield f"the metadata must carry {CALIBRATION_KEY}, the digest of the calibration pictures"
 
 
-def _is(node: onnx.NodeProto | None, kind: str) -> bool:
-    return node is not None and node.op_type == kind
-
-
-_RULES: dict[str, Callable[[_View], Iterator[str]]] = {
+RULES: dict[str, Callable[[View], Iterator[str]]] = {
     "zero-point": _zero_points,
     "scale": _scales,
     "weights": _weights,
-    "both-operands": _both_operands,
-    "no-quantised-output": _no_quantised_output,
-    "no-sandwich": _no_sandwich,
+    "both-operands": placement.both_operands,
+    "no-quantised-output": placement.no_quantised_output,
+    "no-sandwich": placement.no_sandwich,
+    "residual": placement.residual,
     "float-bias": _float_bias,
     "ports": _ports,
     "opset": _opset,
+    "shapes": _shapes,
     "operators": _operators,
-    "dead": _dead,
+    "gates": placement.gates,
+    "dead": placement.dead,
+    "one-scale": placement.one_scale,
     "calibration": _calibration,
 }
