@@ -50,7 +50,7 @@ class Scale(_Strict):
 
 
 class InputSpec(_Strict):
-    """The one input: uint8 RGB (1, H, W, 3), any H and W; normalisation is inside the graph."""
+    """The one input: uint8 RGB (1, H, W, 3), any H and W but for `Tiling`; normalisation is inside the graph."""
 
     name: str
     dtype: Literal["uint8"]
@@ -64,6 +64,25 @@ class OutputSpec(_Strict):
     dtype: Literal["float32"]
     layout: Literal["NCHW"]
     stride: int = Field(ge=1)
+
+
+class Tiling(_Strict):
+    """For a network that reads pictures of one size: how a frame is cut, see `engines.tiles`.
+
+    answers: "map", a probability map for each tile, of which the outer overlap_px are dropped where tiles overlap;
+    "field", one answer for each tile, which becomes a cell; tiles then lie output.stride apart.
+    """
+
+    answers: Literal["map", "field"]
+    height_px: int = Field(ge=1)
+    width_px: int = Field(ge=1)
+    overlap_px: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _something_is_left(self) -> Tiling:
+        if 2 * self.overlap_px >= min(self.height_px, self.width_px):
+            raise ValueError("overlap_px must be less than half a tile")
+        return self
 
 
 class OnnxFile(_Strict):
@@ -104,6 +123,27 @@ class Quantisation(_Strict):
     tool: str
 
 
+class Parity(_Strict):
+    """INT8 as it runs against the FP32 network it was made from, on pictures that took no part in calibration.
+
+    scores: how many probabilities were compared. spearman: of the label with the least.
+    """
+
+    pictures: int = Field(ge=1)
+    scores: int = Field(ge=1)
+    spearman: float = Field(ge=-1, le=1)
+    max_abs_delta: float = Field(ge=0)
+
+
+class Origin(_Strict):
+    """The file that an imported network came from, and how its pixels and answers were taken to be."""
+
+    file: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    pixels: str
+    answers: str
+
+
 class Manifest(_Strict):
     """Everything the application needs to know of a network without opening it."""
 
@@ -115,11 +155,14 @@ class Manifest(_Strict):
     scale: Scale
     input: InputSpec
     output: OutputSpec
+    tiling: Tiling | None = None
     onnx: OnnxFile
     report_threshold: float = Field(gt=0, lt=1)
     operating_point: OperatingPointSpec
     training_data: tuple[DataSource, ...] = Field(min_length=1)
     quantisation: Quantisation
+    parity: Parity | None = None
+    origin: Origin | None = None
     intended_use: Literal["research-use-only"]
 
     @model_validator(mode="after")
@@ -131,6 +174,18 @@ class Manifest(_Strict):
             raise ValueError("at least one label must be a target")
         if self.report_threshold > self.operating_point.threshold:
             raise ValueError("report_threshold must not exceed operating_point.threshold")
+        return self
+
+    @model_validator(mode="after")
+    def _tiles_are_whole_cells(self) -> Manifest:
+        tiling, stride = self.tiling, self.output.stride
+        if tiling is None:
+            return self
+        sides = (tiling.height_px, tiling.width_px)
+        if tiling.answers == "map" and any(length % stride for length in (*sides, tiling.overlap_px)):
+            raise ValueError("tiling: height_px, width_px and overlap_px must be multiples of output.stride")
+        if tiling.answers == "field" and (stride > min(sides) or tiling.overlap_px):
+            raise ValueError("tiling: with one answer a tile, output.stride is the step: at most a tile, no overlap_px")
         return self
 
 

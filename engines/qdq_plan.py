@@ -17,10 +17,7 @@ from numpy.typing import NDArray
 from engines.errors import EngineError
 
 WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
-_MOVES = frozenset({
-    "MaxPool", "Concat", "Reshape", "Flatten", "Transpose", "Slice", "Squeeze", "Unsqueeze", "DepthToSpace",
-    "SpaceToDepth", "Split",
-})  # fmt: skip
+_MOVES = frozenset({"MaxPool", "Concat", "Reshape", "Flatten", "Transpose", "Slice", "Squeeze", "Unsqueeze"})
 _CONSTANT_WEIGHTS = "Export an FP32 ONNX of a convolutional network with its weights as constants."
 
 
