@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import DeviceError
-from drivers.twin.focus_truth import FocusTruth, focus_truth
+from drivers.twin.focus_truth import FocusTruth, specimen_truth
 from drivers.twin.imaging import MARGIN_PX, Prepared, StoreTooSmall, Window, prepare
 from drivers.twin.optics import Optics
 from drivers.twin.settings import TwinSettings
@@ -45,7 +45,11 @@ class BuilderStopped(DeviceError):
 
 @dataclass(frozen=True)
 class BuiltField:
-    """A field ready for exposures. surface_um: height of the specimen at its centre over the reference plane."""
+    """A field ready for exposures.
+
+    truth: of the specimen within a frame at its centre. surface_um: height of the specimen there over the reference
+    plane.
+    """
 
     prepared: Prepared
     truth: FocusTruth
@@ -63,15 +67,10 @@ def build_field(
     optics, camera = Optics.of(settings.optics), settings.camera
     margin_px = max(MARGIN_PX, round(_MARGIN_UM / optics.um_per_px))
     window = Window.around(*place, (camera.width_px, camera.height_px), optics.um_per_px, margin_px=margin_px)
+    corner = (window.x0_um, window.y0_um, window.width_px, window.height_px, optics.um_per_px)
     for coarser in _COARSER:
-        scene = slide.scene(
-            window.x0_um,
-            window.y0_um,
-            window.width_px,
-            window.height_px,
-            optics.um_per_px,
-            layer_pitch_um=coarser * optics.depth_of_field_um / 3,
-        )
+        pitch_um = coarser * optics.depth_of_field_um / 3
+        scene = slide.scene(*corner, layer_pitch_um=pitch_um)
         try:
             prepared = prepare(scene, optics, store)
         except StoreTooSmall:
@@ -79,7 +78,8 @@ def build_field(
                 raise
             continue
         break
-    return BuiltField(prepared, focus_truth(prepared), slide.surface_um(*prepared.centre_um))
+    truth = specimen_truth(slide, prepared, camera.width_px, camera.height_px, pitch_um)
+    return BuiltField(prepared, truth, slide.surface_um(*prepared.centre_um))
 
 
 def _keep_memory() -> None:

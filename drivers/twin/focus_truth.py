@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.twin.imaging import Prepared
-from drivers.twin.layers import GREEN, Block
+from drivers.twin.focus_guess import likely_heights
+from drivers.twin.imaging import Pose, Prepared, absorbed, prepare
+from drivers.twin.layers import GREEN
+from drivers.twin.slide.scene import Scene, Shown, Slide
 
-_STRIDE = 3
-_BINS = 96
-_HIGHEST_PER_UM = 1.3
-_COARSE_UM = 0.5
-_BEYOND_UM = 2.0
 _SOBEL_NOISE_GAIN = 24.0
+_STEPS_PER_DOF = 3
+_FARTHEST = 6
+_EDGE_OD = 0.01
+"""Difference of optical density between neighbouring pixels from which dirt has an edge to focus on."""
 
 
 @dataclass(frozen=True)
 class FocusTruth:
     """defocus_um: height of the focal plane over the surface at the scene's centre at which green is sharpest.
 
-    energy: mean squared Sobel gradient there, of the absorbed share of light on the half lattice of green pixels; 0
-    for a scene without content.
+    energy: mean squared Sobel gradient there, of the absorbed share of light on the half lattices of green pixels
+    within the frame; 0 for a scene without content.
     """
 
     defocus_um: float
@@ -37,80 +40,76 @@ class FocusTruth:
         return self.energy * level**2 / (_SOBEL_NOISE_GAIN * variance)
 
 
-@dataclass(frozen=True)
-class _Curve:
-    """Gradient energy of a block, as a quadratic form in the transfer functions of its levels, per radial bin.
+def focus_truth(
+    prepared: Prepared, width_px: int, height_px: int, clear: NDArray[np.float32] | None = None
+) -> FocusTruth:
+    """The sharpest height of a frame in the middle of a scene, from pictures without noise, and its gradient.
 
-    forms: float64 (bins, levels, levels). frequency_per_um: (bins,). heights_um: (levels,).
+    The maximum is bracketed around each likely height in steps of a third of a depth of field; a parabola through the
+    three highest samples places it between them. clear: weight of each place, (height_px/2, width_px/2).
     """
+    step = prepared.optics.depth_of_field_um / _STEPS_PER_DOF
+    seen: dict[int, float] = {}
 
-    forms: NDArray[np.float64]
-    frequency_per_um: NDArray[np.float64]
-    heights_um: NDArray[np.float64]
+    def energy(index: int) -> float:
+        if index not in seen:
+            pose = Pose.still(*prepared.centre_um, index * step)
+            seen[index] = _gradient(absorbed(prepared, pose, width_px, height_px, colours=(GREEN,)), clear)
+        return seen[index]
 
-
-def focus_truth(prepared: Prepared) -> FocusTruth:
-    """The sharpest height of a scene, by Parseval from its spectra, and how much gradient there is.
-
-    Content of different blocks is taken as uncorrelated.
-    """
-    curves = [_curve(prepared, block) for block in prepared.blocks]
-    if not curves:
+    guesses = [round(height / step) for height in likely_heights(prepared)]
+    if not guesses:
         return FocusTruth(0.0, 0.0)
-
-    def energy(defocus_um: float) -> float:
-        return sum(_energy(prepared, curve, defocus_um) for curve in curves)
-
-    heights = np.concatenate([curve.heights_um for curve in curves])
-    coarse = np.arange(heights.min() - _BEYOND_UM, heights.max() + _BEYOND_UM, _COARSE_UM)
-    best = float(coarse[int(np.argmax([energy(z) for z in coarse]))])
-    for step in (_COARSE_UM / 2, _COARSE_UM / 8, _COARSE_UM / 16):
-        below, at, above = energy(best - step), energy(best), energy(best + step)
-        bend = below - 2 * at + above
-        if bend < 0:
-            best += float(np.clip(0.5 * (below - above) / bend, -1, 1)) * step
-    return FocusTruth(best, energy(best))
+    best = max((_climbed(energy, guess) for guess in guesses), key=energy)
+    below, at, above = energy(best - 1), energy(best), energy(best + 1)
+    bend = below - 2 * at + above
+    beside = 0.5 * (below - above) / bend if bend < 0 else 0.0
+    return FocusTruth((best + beside) * step, at - 0.25 * (below - above) * beside)
 
 
-def _curve(prepared: Prepared, block: Block) -> _Curve:
-    """Sample the green spectra on every third row and column and gather them in rings."""
-    lattice = block.lattice(GREEN)
-    levels = range(len(block.heights_um))
-    halves = np.stack([block.spectrum(prepared.store, level, GREEN) for level in levels])
-    halves = halves[:, :, ::_STRIDE, ::_STRIDE]
-    rows = np.arange(0, lattice.rows // 2 + 1, _STRIDE) / (lattice.rows * lattice.pitch_um)
-    cols = np.arange(0, lattice.cols // 2 + 1, _STRIDE) / (lattice.cols * lattice.pitch_um)
-    radius = np.hypot(rows[:, None], cols[None, :])
-    weight = _sobel_response(rows[:, None], cols[None, :], 2 * lattice.pitch_um)
-    pixels = lattice.rows * lattice.cols * prepared.width_px * prepared.height_px
-    weight = weight * np.where(cols == 0, 1.0, 2.0) * _STRIDE**2 / pixels
-    weight[0, :] /= 2
-    edges = np.linspace(0, _HIGHEST_PER_UM, _BINS + 1)
-    ring = np.digitize(radius, edges) - 1
-    weighted = (halves * np.sqrt(weight)).transpose(2, 3, 0, 1)
-    forms = np.zeros((_BINS, len(levels), len(levels)))
-    order = np.argsort(ring, axis=None, kind="stable")
-    bounds = np.searchsorted(ring.ravel()[order], np.arange(_BINS + 1))
-    flat = weighted.reshape(-1, len(levels), 2)[order]
-    for index in range(_BINS):
-        members = flat[bounds[index] : bounds[index + 1]]
-        together = members.transpose(1, 0, 2).reshape(len(levels), -1)
-        forms[index] = (together @ together.conj().T).real
-    return _Curve(forms, (edges[1:] + edges[:-1]) / 2, np.array(block.heights_um))
+def specimen_truth(
+    slide: Slide, prepared: Prepared, width_px: int, height_px: int, layer_pitch_um: float
+) -> FocusTruth:
+    """The same for the specimen alone: dust, bubbles and ink are neither read nor worth focusing on.
+
+    prepared: all that lies there, used as it is where nothing of it is dirt with an edge; else the specimen is drawn
+    anew without, and counts where light still reaches it.
+    """
+    corner = (prepared.x0_um, prepared.y0_um, prepared.width_px, prepared.height_px, prepared.um_per_px)
+    dirt = slide.scene(*corner, layer_pitch_um=layer_pitch_um, shown=Shown.DIRT)
+    if not any(_has_edge(layer.od[:, :, GREEN]) for layer in dirt.layers):
+        return focus_truth(prepared, width_px, height_px)
+    alone = slide.scene(*corner, layer_pitch_um=layer_pitch_um, shown=Shown.SPECIMEN)
+    clean = prepare(alone, prepared.optics, colours=(GREEN,))
+    return focus_truth(clean, width_px, height_px, _seen_through(dirt, width_px, height_px))
 
 
-def _sobel_response(
-    rows_per_um: NDArray[np.float64], cols_per_um: NDArray[np.float64], pitch_um: float
-) -> NDArray[np.float64]:
-    """Squared frequency response of both 3×3 Sobel kernels on a lattice of `pitch_um`; periodic, so folding is in."""
-    y, x = np.pi * rows_per_um * pitch_um, np.pi * cols_per_um * pitch_um
-    along_x = 2 * np.sin(2 * x) * 4 * np.cos(y) ** 2
-    along_y = 2 * np.sin(2 * y) * 4 * np.cos(x) ** 2
-    return np.asarray(along_x**2 + along_y**2)
+def _climbed(energy: Callable[[int], float], start: int) -> int:
+    """The local maximum uphill from a step, within two depths of field: further off, all is about equally blurred."""
+    best = start
+    while energy(better := max((best - 1, best + 1), key=energy)) > energy(best) and abs(better - start) <= _FARTHEST:
+        best = better
+    return best
 
 
-def _energy(prepared: Prepared, curve: _Curve, defocus_um: float) -> float:
-    table = prepared.optics.otf(GREEN)
-    sample = np.minimum(np.rint(curve.frequency_per_um / table.step_per_um), table.values.shape[1] - 1).astype(np.intp)
-    transfer = np.stack([table.profile(defocus_um - height)[0][sample] for height in curve.heights_um], axis=1)
-    return float(np.sum((curve.forms @ transfer[:, :, None])[:, :, 0] * transfer))
+def _gradient(greens: NDArray[np.float32], clear: NDArray[np.float32] | None) -> float:
+    """Mean squared Sobel gradient of the green sites, (2, height_px/2, width_px/2)."""
+    total = np.zeros(greens.shape[1:], np.float32)
+    for plane in greens:
+        cv2.accumulateSquare(cv2.Sobel(plane, cv2.CV_32F, 1, 0), total)
+        cv2.accumulateSquare(cv2.Sobel(plane, cv2.CV_32F, 0, 1), total)
+    if clear is not None:
+        total *= clear
+    return float(total.mean()) / len(greens)
+
+
+def _has_edge(od: NDArray[np.float32]) -> bool:
+    """Whether an optical density (rows, cols) has steps; shadows from the far side of the glass have none."""
+    return any(bool(np.any(np.abs(np.diff(od, axis=axis)) > _EDGE_OD)) for axis in (0, 1))
+
+
+def _seen_through(dirt: Scene, width_px: int, height_px: int) -> NDArray[np.float32]:
+    """By how much dirt lowers squared gradients under it: its transmission squared, on the half lattice."""
+    top, left = (dirt.height_px - height_px) // 2, (dirt.width_px - width_px) // 2
+    od = dirt.total_od()[top : top + height_px : 2, left : left + width_px : 2, GREEN]
+    return np.asarray(10.0 ** (-2.0 * od), dtype=np.float32)

@@ -14,6 +14,7 @@ their pixels form.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,6 +31,7 @@ from drivers.twin.spectra import Picture, add_filtered, fast_size, forward, inve
 Planes = NDArray[np.float32]
 
 _BLUE = 2
+_ALL = (0, GREEN, _BLUE)
 MARGIN_PX = 32
 """Pixels that a scene should reach beyond the frame on each side, for stage errors and for blur."""
 
@@ -105,10 +107,12 @@ class Prepared:
         return abs(x_um - x) <= spare_x * self.um_per_px and abs(y_um - y) <= spare_y * self.um_per_px
 
 
-def prepare(scene: Scene, optics: Optics, store: NDArray[np.complex64] | None = None) -> Prepared:
+def prepare(
+    scene: Scene, optics: Optics, store: NDArray[np.complex64] | None = None, *, colours: Sequence[int] = _ALL
+) -> Prepared:
     """Transform a scene once, for any number of exposures.
 
-    store: complex64 memory to put the spectra into; its own is allocated when None.
+    store: complex64 memory to put the spectra into; its own is allocated when None. colours: others stay undefined.
     Raises StoreTooSmall, and ValueError when the scene's rows or columns are not a multiple of 4.
     """
     parts = split(scene, optics)
@@ -122,7 +126,7 @@ def prepare(scene: Scene, optics: Optics, store: NDArray[np.complex64] | None = 
     blocks = []
     for part in parts:
         block = replace(part.block, offset=offset)
-        for colour in range(3):
+        for colour in colours:
             for level, picture in enumerate(painter.paint(part, colour)):
                 forward(picture, block.lattice(colour), out=block.spectrum(store, level, colour))
         blocks.append(block)
@@ -140,11 +144,11 @@ def prepare(scene: Scene, optics: Optics, store: NDArray[np.complex64] | None = 
     )
 
 
-def absorbed(prepared: Prepared, pose: Pose, width_px: int, height_px: int) -> Planes:
+def absorbed(prepared: Prepared, pose: Pose, width_px: int, height_px: int, *, colours: Sequence[int] = _ALL) -> Planes:
     """Share of light absorbed at every pixel of a Bayer frame, float32 (4, height/2, width/2): R, G, G, B sites.
 
-    The two greens are those of the red rows, then of the blue rows. Raises ValueError when the frame reaches beyond
-    the prepared scene.
+    The two greens are those of the red rows, then of the blue rows; with fewer `colours` (0 red, 1 green, 2 blue), only
+    their sites. Raises ValueError when the frame reaches beyond the prepared scene.
     """
     centre_x, centre_y = float(np.mean(pose.x_um)), float(np.mean(pose.y_um))
     if not prepared.covers(centre_x, centre_y, width_px, height_px):
@@ -153,9 +157,13 @@ def absorbed(prepared: Prepared, pose: Pose, width_px: int, height_px: int) -> P
     cols = (pose.x_um - prepared.x0_um) / scale - (width_px - 1) / 2
     rows = (pose.y_um - prepared.y0_um) / scale - (height_px - 1) / 2
     row0, col0 = int(np.mean(rows)) // 2 * 2, int(np.mean(cols)) // 2 * 2
-    planes = np.zeros((4, height_px // 2, width_px // 2), np.float32)
+    planes = np.zeros((len(colours) + (GREEN in colours), height_px // 2, width_px // 2), np.float32)
     for block in prepared.blocks:
-        sites = _block_sites(prepared, block, pose.defocus_um, rows - row0, cols - col0)
+        sites = [
+            site
+            for colour in colours
+            for site in _block_sites(prepared, block, colour, pose.defocus_um, (rows - row0, cols - col0))
+        ]
         _add_at(planes, sites, (block.row0 - row0) // 2, (block.col0 - col0) // 2)
     return planes
 
@@ -163,25 +171,25 @@ def absorbed(prepared: Prepared, pose: Pose, width_px: int, height_px: int) -> P
 def _block_sites(
     prepared: Prepared,
     block: Block,
+    colour: int,
     defocus_um: NDArray[np.float64],
-    shift_rows: NDArray[np.float64],
-    shift_cols: NDArray[np.float64],
+    shift: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> list[Picture]:
-    """What a block absorbs at the R, G, G and B sites, each (rows/2, cols/2)."""
-    optics = prepared.optics
-    pictures = []
-    for colour in range(3):
-        lattice = block.lattice(colour)
-        total = np.zeros(lattice.spectrum_shape, np.complex64)
-        table = optics.otf(colour)
-        for level, height_um in enumerate(block.heights_um):
-            away_um = defocus_um - height_um - optics.shift_um[colour]
-            add_filtered(total, block.spectrum(prepared.store, level, colour), lattice, table, away_um)
-        step = 1.0 if colour == GREEN else 2.0
-        site = 1.0 if colour == _BLUE else 0.0
-        pictures.append(inverse(total, lattice, (shift_rows + site) / step, (shift_cols + site) / step))
-    red, green, blue = pictures
-    return [red, green[0::2, 1::2], green[1::2, 0::2], blue]
+    """What a block absorbs at the sites of one colour, each (rows/2, cols/2): two of green, one of the others.
+
+    shift: of the frame, in rows and columns.
+    """
+    lattice, table = block.lattice(colour), prepared.optics.otf(colour)
+    total = np.zeros(lattice.spectrum_shape, np.complex64)
+    for level, height_um in enumerate(block.heights_um):
+        away_um = defocus_um - height_um - prepared.optics.shift_um[colour]
+        add_filtered(total, block.spectrum(prepared.store, level, colour), lattice, table, away_um)
+    rows, cols = shift
+    if colour == GREEN:
+        green = inverse(total, lattice, rows, cols)
+        return [green[0::2, 1::2], green[1::2, 0::2]]
+    site = 1.0 if colour == _BLUE else 0.0
+    return [inverse(total, lattice, (rows + site) / 2.0, (cols + site) / 2.0)]
 
 
 def _add_at(planes: Planes, sites: list[Picture], row: int, col: int) -> None:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from drivers.twin.field_builder import build_field
-from drivers.twin.focus_truth import focus_truth
+from drivers.twin.focus_truth import specimen_truth
 from drivers.twin.imaging import Pose, Window, absorbed, prepare
 from drivers.twin.optics import Optics
 from drivers.twin.sensor import Sensor
@@ -49,7 +49,7 @@ def measure(settings: TwinSettings, fields: int) -> dict[str, list[float]]:
     sensor = Sensor(camera, settings.seed, slide.illumination)
     rng = np.random.default_rng(0)
     area = slide.specimen
-    size = (camera.width_px, camera.height_px)
+    size, pitch_um = (camera.width_px, camera.height_px), optics.depth_of_field_um / 3
     # Tables, random numbers and memory are set up once in the life of a twin: not timed.
     store = np.zeros(settings.builder.memory_mb * (1 << 20) // 32, np.complex64)
     first = build_field(slide, settings, (area.x_um, area.y_um), store)
@@ -61,11 +61,11 @@ def measure(settings: TwinSettings, fields: int) -> dict[str, list[float]]:
         window = Window.around(x, y, size, optics.um_per_px)
         corner = (window.x0_um, window.y0_um, window.width_px, window.height_px, optics.um_per_px)
         with times.of("scene"):
-            scene = slide.scene(*corner, layer_pitch_um=optics.depth_of_field_um / 3)
+            scene = slide.scene(*corner, layer_pitch_um=pitch_um)
         with times.of("prepare"):
             prepared = prepare(scene, optics, store)
         with times.of("truth"):
-            focus_truth(prepared)
+            specimen_truth(slide, prepared, *size, pitch_um)
         times.note("levels", len(prepared.blocks[0].heights_um))
         times.note("MB", prepared.store.nbytes / 1e6)
         for defocus_um in _EXPOSURES_UM:

@@ -15,8 +15,8 @@ from drivers.twin.settings import CameraModel, TwinSettings
 from drivers.twin.slide import SceneObject, Slide
 
 BLANK_BELOW = 0.1
-"""A field is blank when its sharpest picture adds less than this to the gradient that noise alone has at nominal
-exposure, as a share of it; one well stained cell in a field of 450x adds about 0.5."""
+"""A field is blank when the sharpest picture of its specimen adds less than this to the gradient that noise alone has
+at nominal exposure, as a share of it; one well stained cell in a field of 450x adds about 0.5."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class TruthFile:
 
 
 def is_blank(field: BuiltField, camera: CameraModel) -> bool:
-    """Whether a field has no visible content; see BLANK_BELOW."""
+    """Whether a field shows no specimen, whatever dust, bubbles and ink it shows; see BLANK_BELOW."""
     level = level_at(camera, camera.nominal_exposure_ms, 0.0)
     slope, floor = noise_law(camera, 0.0)
     return field.truth.over_noise(level, slope * level + floor) < BLANK_BELOW

@@ -3,7 +3,7 @@
 from drivers.twin.slide.kinds import AFB, CLUSTER, CLUTTER, NUCLEATED
 from drivers.twin.slide.make import make_slide
 from drivers.twin.slide.pictures import NoPictures
-from drivers.twin.slide.scene import Layer, Scene, SceneObject, Slide, SpecimenArea
+from drivers.twin.slide.scene import Layer, Scene, SceneObject, Shown, Slide, SpecimenArea
 from drivers.twin.slide.settings import (
     ClutterSettings,
     Content,
@@ -29,6 +29,7 @@ __all__ = [
     "Scene",
     "SceneObject",
     "SerousSettings",
+    "Shown",
     "Slide",
     "SlideSettings",
     "SpecimenArea",

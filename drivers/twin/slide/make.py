@@ -10,7 +10,7 @@ from drivers.twin.slide.clutter import ClutterPart
 from drivers.twin.slide.ink import InkPart
 from drivers.twin.slide.parts import Part
 from drivers.twin.slide.pictures import NoPictures, PicturesPart
-from drivers.twin.slide.scene import Scene, SceneObject, Slide, SpecimenArea
+from drivers.twin.slide.scene import Scene, SceneObject, Shown, Slide, SpecimenArea
 from drivers.twin.slide.serous import SerousLook, SerousPart
 from drivers.twin.slide.serous_sprites import draw_preparation
 from drivers.twin.slide.settings import Content, SlideSettings, Stain
@@ -23,7 +23,7 @@ _SMEAR_RMS_UM = 0.7  # smear topography; a cytospin is flatter
 
 
 class TwinSlide:
-    """A slide of parts on one surface."""
+    """A slide on one surface: the parts of its specimen, and the dirt on the glass."""
 
     def __init__(
         self,
@@ -32,12 +32,13 @@ class TwinSlide:
         illumination: tuple[float, float, float],
         surface: Surface,
         parts: Sequence[Part],
+        dirt: Sequence[Part],
     ) -> None:
         self._content = content
         self._specimen = specimen
         self._illumination = illumination
         self._surface = surface
-        self._parts = parts
+        self._parts = {Shown.ALL: (*parts, *dirt), Shown.SPECIMEN: tuple(parts), Shown.DIRT: tuple(dirt)}
 
     @property
     def content(self) -> str:
@@ -67,12 +68,13 @@ class TwinSlide:
         um_per_px: float,
         *,
         layer_pitch_um: float = 1.0,
+        shown: Shown = Shown.ALL,
     ) -> Scene:
         """The content of a rectangle; see `Slide.scene`."""
         view = View.of((x0_um, y0_um), (width_px, height_px), um_per_px, self._surface)
         stack = LayerStack(height_px, width_px, layer_pitch_um)
         objects: list[SceneObject] = []
-        for part in self._parts:
+        for part in self._parts[shown]:
             objects += part.draw(view, stack)
         return Scene(um_per_px, x0_um, y0_um, width_px, height_px, stack.layers(), objects)
 
@@ -97,16 +99,16 @@ def _serous(settings: SlideSettings, seed: int, rng: np.random.Generator) -> Twi
     palette = draw_palette(stain, settings.stain_od_sigma, settings.hue_jitter_deg, rng)
     look = SerousLook(palette, draw_preparation(stain, rng))
     part = SerousPart(settings.serous, _centre(settings), seed, look)
-    parts: list[Part] = [part, ClutterPart(settings.clutter, seed)]
-    return TwinSlide(settings.content, part.area, draw_illumination(stain, rng), Surface(settings.surface, seed), parts)
+    surface, light = Surface(settings.surface, seed), draw_illumination(stain, rng)
+    return TwinSlide(settings.content, part.area, light, surface, [part], [ClutterPart(settings.clutter, seed)])
 
 
 def _sputum(settings: SlideSettings, seed: int, rng: np.random.Generator) -> TwinSlide:
     palette = draw_palette(None, settings.stain_od_sigma, settings.hue_jitter_deg, rng)
     part = SputumPart(settings.sputum, _centre(settings), seed, palette)
     surface = Surface(settings.surface, seed, topography_rms_um=_SMEAR_RMS_UM)
-    parts: list[Part] = [part, ClutterPart(settings.clutter, seed)]
-    return TwinSlide(settings.content, part.area, draw_illumination(None, rng), surface, parts)
+    light = draw_illumination(None, rng)
+    return TwinSlide(settings.content, part.area, light, surface, [part], [ClutterPart(settings.clutter, seed)])
 
 
 def _pictures(settings: SlideSettings, seed: int) -> TwinSlide:
@@ -115,7 +117,7 @@ def _pictures(settings: SlideSettings, seed: int) -> TwinSlide:
         raise NoPictures("No folder of pictures is named.", remedy="Set pictures.folder and pictures.um_per_px.")
     part = PicturesPart(chosen.folder, chosen.um_per_px, chosen.feather_um, _centre(settings), seed)
     surface = Surface(settings.surface, seed, topography_rms_um=_SMEAR_RMS_UM)
-    return TwinSlide(settings.content, part.area, part.tint, surface, [part, ClutterPart(settings.clutter, seed)])
+    return TwinSlide(settings.content, part.area, part.tint, surface, [part], [ClutterPart(settings.clutter, seed)])
 
 
 def _bare(settings: SlideSettings, seed: int, rng: np.random.Generator) -> TwinSlide:
@@ -123,11 +125,11 @@ def _bare(settings: SlideSettings, seed: int, rng: np.random.Generator) -> TwinS
     x, y = _centre(settings)
     width, height = settings.bare.width_um, settings.bare.height_um
     area = SpecimenArea(x - width / 2.0, y - height / 2.0, width, height)
-    parts: list[Part] = [ClutterPart(settings.clutter, seed)]
+    dirt: list[Part] = [ClutterPart(settings.clutter, seed)]
     if settings.content is Content.INK:
-        parts.insert(0, InkPart(area, seed))
+        dirt.insert(0, InkPart(area, seed))
     light = draw_illumination(Stain.LIU, rng)
-    return TwinSlide(settings.content, area, light, Surface(settings.surface, seed), parts)
+    return TwinSlide(settings.content, area, light, Surface(settings.surface, seed), [], dirt)
 
 
 def _centre(settings: SlideSettings) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Protocol
 
 import numpy as np
@@ -70,6 +71,14 @@ class Scene:
         return total
 
 
+class Shown(Enum):
+    """What of a slide a scene holds: all of it, the specimen alone, or the dust, bubbles and ink alone."""
+
+    ALL = "all"
+    SPECIMEN = "specimen"
+    DIRT = "dirt"
+
+
 @dataclass(frozen=True)
 class SpecimenArea:
     """The box around the specimen on the slide: smallest x and y, and its size, in stage µm."""
@@ -107,6 +116,7 @@ class Slide(Protocol):
         um_per_px: float,
         *,
         layer_pitch_um: float = 1.0,
+        shown: Shown = Shown.ALL,
     ) -> Scene:
         """The content of a rectangle, the same however and whenever it is visited.
 

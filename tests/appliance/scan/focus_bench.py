@@ -24,11 +24,7 @@ from .microscope import Microscope
 
 @dataclass
 class Report:
-    """Numbers of one slide. Residuals are of kept frames of fields that truly hold something, in µm.
-
-    They are taken from the sharpest of noise-free pictures; those from the twin's truth file are given beside them.
-    A field of dust alone, or of film without structure, has detail but no specimen: it counts among `missed` only.
-    """
+    """Numbers of one slide. Residuals are of kept frames of fields that truly hold specimen, in µm, from the truth."""
 
     content: str
     seed: int
@@ -43,7 +39,6 @@ class Report:
     survey_exposures: int = 0
     exposures: int = 0
     offs_um: list[float] = field(default_factory=list)
-    offs_from_truth_um: list[float] = field(default_factory=list)
     surprises_um: list[float] = field(default_factory=list)
     surprise_sigmas: list[float] = field(default_factory=list)
     reasons: dict[str, int] = field(default_factory=dict)
@@ -58,10 +53,6 @@ class Report:
             "kept_within_half_dof": round(float((offs <= self.dof_um / 2).mean()), 4) if len(offs) else None,
             "mean_abs_um": round(float(offs.mean()), 3) if len(offs) else None,
             "max_um": round(float(offs.max()), 3) if len(offs) else None,
-            "truth_file": {
-                "within_half_dof": round(float((np.abs(self.offs_from_truth_um) <= self.dof_um / 2).mean()), 4),
-                "mean_abs_um": round(float(np.abs(self.offs_from_truth_um).mean()), 3),
-            },
             "prediction_rms_dof": round(float(np.std(self.surprises_um)) / self.dof_um, 3),
             "prediction_z_rms": round(float(np.std(self.surprise_sigmas)), 2),
             "p95_um": round(float(np.quantile(offs, 0.95)), 3) if len(offs) else None,
@@ -104,8 +95,7 @@ def _count(report: Report, scope: Microscope, outcome: Outcome, frame_id: int | 
         report.blank_called_usable += outcome is Outcome.USABLE
         report.blank_chased += exposures > 3
     elif outcome is Outcome.USABLE:
-        report.offs_um.append(truth.z_um - scope.sharpest_um())
-        report.offs_from_truth_um.append(truth.off_um)
+        report.offs_um.append(truth.off_um)
     else:
         report.missed += 1
         report.missed_fields[f"{report.fields}: {outcome.value}"] = [round(truth.detail, 3), truth.kinds]

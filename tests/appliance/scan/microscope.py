@@ -1,7 +1,7 @@
 """A microscope without wires: the twin's slide, axes, optics and sensor on a clock that only moves when asked.
 
 The same truth as the twin's processes, without serial line, sockets and waiting, so that a slide can be focused as fast
-as it can be rendered. `python -m tests.appliance.scan.microscope --help` measures focus on whole slides.
+as it can be rendered. `python -m tests.appliance.scan.focus_bench --help` measures focus on whole slides.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from drivers.camera.frame import CameraSettings, Frame, FrameStatus, PixelFormat
 from drivers.twin.field_builder import BuiltField, build_field
 from drivers.twin.imaging import Pose, absorbed
 from drivers.twin.mechanics import Axis, Mechanics
-from drivers.twin.optics import depth_of_field_um
 from drivers.twin.sensor import Sensor, level_at, noise_law
 from drivers.twin.settings import TwinSettings
 from drivers.twin.slide import Slide, make_slide
@@ -27,14 +26,13 @@ EXPOSURE = CameraSettings(exposure_ms=5.0)
 _APPROACH_UM = 3.0
 _SETTLE_S = {"xy": 0.08, "z": 0.02}
 _FRAME_S = 0.030
-_FARTHEST = 12
 
 
 @dataclass(frozen=True)
 class Truth:
-    """Of one exposure: where the focal plane really was, where the field is sharpest, whether there is anything.
+    """Of one exposure: where the focal plane really was, where its specimen is sharpest, whether there is any.
 
-    detail: gradient energy of the sharpest picture over that of noise. kinds: objects inside, by kind.
+    detail: gradient energy of the specimen's sharpest picture over that of noise. kinds: objects inside, by kind.
     """
 
     z_um: float
@@ -105,34 +103,6 @@ class Microscope:
         return Frame(
             number, pixels, PixelFormat.BAYER_RG8, trigger_ns, round(self._now * 1e9), EXPOSURE, FrameStatus.OK
         )
-
-    def sharpest_um(self) -> float:
-        """Height at which the field under the camera is sharpest, found by looking at pictures without noise.
-
-        Mean squared Sobel gradient of the green half lattice within the frame; what `Truth.best_um` gets from spectra.
-        """
-        field, camera = self._field, self.settings.camera
-        if field is None:
-            raise LookupError("no exposure has been taken here")
-        step = depth_of_field_um(self.settings.optics.aperture, self.settings.optics.scale_um) / 4
-        energies: dict[int, float] = {}
-
-        def energy(index: int) -> float:
-            if index not in energies:
-                pose = Pose.still(*field.prepared.centre_um, field.truth.defocus_um + index * step)
-                green = absorbed(field.prepared, pose, camera.width_px, camera.height_px)[1:3].mean(axis=0)
-                across, down = cv2.Sobel(green, cv2.CV_32F, 1, 0), cv2.Sobel(green, cv2.CV_32F, 0, 1)
-                energies[index] = float((across**2 + down**2).mean())
-            return energies[index]
-
-        best = 0
-        while energy(better := max((best - 1, best + 1), key=energy)) > energy(best) and abs(better) < _FARTHEST:
-            best = better
-        below, at, above = energy(best - 1), energy(best), energy(best + 1)
-        bend = below - 2 * at + above
-        fine = 0.5 * (below - above) / bend if bend < 0 else 0.0
-        defocus_um = field.truth.defocus_um + (best + float(np.clip(fine, -1, 1))) * step
-        return self.settings.reference_z_um + field.surface_um + defocus_um
 
     def _rise_to(self, z_um: float) -> None:
         at = self._mechanics.targets()[2]

@@ -3,16 +3,18 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from drivers.twin.field_builder import BuilderStopped, FieldBuilder, build_field
+from drivers.twin.field_builder import BuilderStopped, BuiltField, FieldBuilder, build_field
+from drivers.twin.focus_truth import focus_truth
 from drivers.twin.imaging import Pose, absorbed
 from drivers.twin.lookahead import Lookahead, next_places
 from drivers.twin.mechanics import Mechanics
-from drivers.twin.settings import load_settings
+from drivers.twin.settings import TwinSettings, load_settings
 from drivers.twin.slide import SpecimenArea, make_slide
 from drivers.twin.truth import Exposed, TruthFile, is_blank
 
@@ -137,12 +139,51 @@ def test_the_field_approached_is_ready_on_arrival_and_the_next_soon_after(builde
         lookahead.close()
 
 
-def test_a_field_is_blank_only_without_visible_content() -> None:
-    slide = make_slide(SETTINGS.slide, SETTINGS.seed)
-    assert not is_blank(build_field(slide, SETTINGS, HERE), SETTINGS.camera)
-    empty = load_settings(None, ["camera.width_px=320", "camera.height_px=240", "slide.content=empty"])
-    bare = make_slide(empty.slide, empty.seed)
-    assert is_blank(build_field(bare, empty, (38_000.0, 13_000.0)), empty.camera)
+def _field(*assignments: str) -> tuple[BuiltField, TwinSettings]:
+    """A field near the middle of a slide of small frames."""
+    settings = load_settings(None, ["camera.width_px=320", "camera.height_px=240", *assignments])
+    return build_field(make_slide(settings.slide, settings.seed), settings, HERE), settings
+
+
+def test_a_field_with_cells_is_not_blank() -> None:
+    field, settings = _field("slide.content=serous", "seed=2")
+    assert not is_blank(field, settings.camera)
+
+
+@pytest.mark.parametrize(
+    "dirt",
+    [
+        ["slide.content=empty", "slide.clutter.dust_per_mm2=200"],
+        ["slide.content=empty", "slide.clutter.bubbles_per_cm2=500", "seed=3"],
+        ["slide.content=ink"],
+    ],
+    ids=["dust", "bubble", "ink"],
+)
+def test_a_field_of_dirt_alone_is_blank_whatever_detail_it_has(dirt: list[str]) -> None:
+    field, settings = _field("slide.clutter.dust_per_mm2=0", *dirt)
+    camera = settings.camera
+    everything = focus_truth(field.prepared, camera.width_px, camera.height_px)
+    assert not is_blank(replace(field, truth=everything), camera)
+    assert is_blank(field, camera)
+
+
+def test_best_focus_is_that_of_the_specimen_however_much_dust_lies_on_it() -> None:
+    chosen = ["slide.content=serous", "seed=2"]
+    clean, settings = _field(*chosen, "slide.clutter.dust_per_mm2=0")
+    dusty, _ = _field(*chosen, "slide.clutter.dust_per_mm2=200")
+    camera = settings.camera
+    drawn_to_dust = focus_truth(dusty.prepared, camera.width_px, camera.height_px)
+    assert abs(drawn_to_dust.defocus_um - clean.truth.defocus_um) > 0.15
+    assert dusty.truth.defocus_um == pytest.approx(clean.truth.defocus_um, abs=0.05)
+    assert 0.7 * clean.truth.energy < dusty.truth.energy <= clean.truth.energy
+
+
+def test_what_ink_covers_is_not_seen() -> None:
+    chosen = ["slide.content=serous", "seed=8"]
+    clean, settings = _field(*chosen, "slide.clutter.ink_marks_per_cm2=0")
+    inked, _ = _field(*chosen, "slide.clutter.ink_marks_per_cm2=500")
+    assert not is_blank(clean, settings.camera)
+    assert inked.truth.energy < 0.5 * clean.truth.energy
 
 
 def test_truth_has_the_settings_and_counts_what_is_inside_the_frame(tmp_path: Path) -> None:

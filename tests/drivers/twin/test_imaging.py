@@ -7,6 +7,7 @@ import pytest
 
 from drivers.twin.focus_truth import focus_truth
 from drivers.twin.imaging import Pose, Prepared, StoreTooSmall, Window, absorbed, expose, prepare, render_rgb
+from drivers.twin.layers import GREEN
 from drivers.twin.optics import Optics
 from drivers.twin.sensor import Sensor
 from drivers.twin.settings import CameraModel
@@ -170,26 +171,55 @@ def test_spectra_go_into_the_memory_that_is_given() -> None:
         prepare(scene, FLAT, np.zeros(len(own.store) - 1, np.complex64))
 
 
-def test_focus_truth_is_where_the_green_plane_is_sharpest() -> None:
-    prepared = prepare(_scene(Layer(-1.0, _dots(1)), Layer(1.0, _dots(2, od=0.3)), Layer(4.0, _dots(4, 15))), FLAT)
-    truth = focus_truth(prepared)
-    heights = np.arange(-4.0, 6.01, 0.1)
-
-    def tenengrad(plane: np.ndarray) -> float:
-        # Sobel by hand: central differences of a (1, 2, 1) mean.
+def _tenengrad(prepared: Prepared, defocus_um: float) -> float:
+    """Sobel by hand on both green lattices: central differences of a (1, 2, 1) mean."""
+    total = 0.0
+    for plane in _look(prepared, defocus_um)[1:3]:
         rows = plane[:-2] + 2 * plane[1:-1] + plane[2:]
         cols = plane[:, :-2] + 2 * plane[:, 1:-1] + plane[:, 2:]
-        return float(((rows[:, 2:] - rows[:, :-2]) ** 2).mean() + ((cols[2:] - cols[:-2]) ** 2).mean())
+        total += float(((rows[:, 2:] - rows[:, :-2]) ** 2).mean() + ((cols[2:] - cols[:-2]) ** 2).mean()) / 2
+    return total
 
-    curve = [tenengrad(_look(prepared, z)[1]) for z in heights]
-    assert truth.defocus_um == pytest.approx(heights[int(np.argmax(curve))], abs=0.2)
-    assert truth.energy == pytest.approx(max(curve), rel=0.35)
+
+@pytest.mark.parametrize("od", [0.1, 0.3, 0.6])
+def test_focus_truth_is_where_green_within_the_frame_is_sharpest(od: float) -> None:
+    """Layers over one another make lopsided curves, and curves of two humps."""
+    layers = [Layer(-1.0, _dots(1)), Layer(1.0, _dots(2, od=od)), Layer(4.0, _dots(4, 15))]
+    prepared = prepare(_scene(*layers), FLAT)
+    truth = focus_truth(prepared, *FRAME)
+    heights = np.arange(-4.0, 6.01, 0.05)
+    curve = [_tenengrad(prepared, z) for z in heights]
+    assert truth.defocus_um == pytest.approx(heights[int(np.argmax(curve))], abs=0.1)
+    assert truth.energy == pytest.approx(max(curve), rel=0.03)
+
+
+def test_what_lies_beside_the_frame_does_not_count() -> None:
+    """Strong content in the margin, at another height, and faint content in the frame."""
+    margin, inner = _dots(3, 200, od=1.2), _dots(4, od=0.15)
+    margin[24:-24, 24:-24] = 0.0
+    inner[:40] = inner[-40:] = 0.0
+    inner[:, :40] = inner[:, -40:] = 0.0
+    prepared = prepare(_scene(Layer(-3.0, margin), Layer(3.0, inner)), FLAT)
+    truth = focus_truth(prepared, *FRAME)
+    assert truth.defocus_um == pytest.approx(3.0, abs=0.2)
+    beside = focus_truth(prepared, COLS - 4, ROWS - 4)
+    assert beside.defocus_um == pytest.approx(-3.0, abs=0.2)
+    assert beside.energy > 2 * truth.energy
 
 
 def test_an_empty_scene_has_nothing_to_focus_on() -> None:
-    truth = focus_truth(prepare(_scene(Layer(0.0, np.zeros((ROWS, COLS, 3), np.float32))), FLAT))
+    truth = focus_truth(prepare(_scene(Layer(0.0, np.zeros((ROWS, COLS, 3), np.float32))), FLAT), *FRAME)
     assert truth.over_noise(200.0, 1.6) < 1e-6
-    assert focus_truth(prepare(_scene(), FLAT)).energy == 0.0
+    assert focus_truth(prepare(_scene(), FLAT), *FRAME).energy == 0.0
+
+
+def test_one_colour_alone_is_the_same_picture() -> None:
+    scene = _scene(Layer(0.0, _dots(1)), Layer(2.0, _dots(7, 6, rows=40, cols=44), row0=70, col0=101))
+    whole, green = prepare(scene, FLAT), prepare(scene, FLAT, colours=(GREEN,))
+    pose = Pose.still(*whole.centre_um, 0.7)
+    seen = absorbed(green, pose, *FRAME, colours=(GREEN,))
+    assert np.array_equal(seen, absorbed(whole, pose, *FRAME)[1:3])
+    assert seen.max() > 0.1
 
 
 def test_pictures_for_training_are_the_same_for_the_same_numbers() -> None:

@@ -7,7 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from drivers.twin.slide import ClutterSettings, Content, Scene, SerousSettings, Slide, SlideSettings, SputumSettings
+from drivers.twin.slide import (
+    CLUTTER,
+    ClutterSettings,
+    Content,
+    Scene,
+    SerousSettings,
+    Shown,
+    Slide,
+    SlideSettings,
+    SputumSettings,
+)
 from drivers.twin.slide import make_slide as make
 from drivers.twin.slide.view import LayerStack, layer_shares
 
@@ -40,6 +50,19 @@ def test_a_place_looks_the_same_whenever_it_is_visited(content: Content) -> None
     second = [backward.scene(x, y, 300, 200, UM) for x, y in reversed(PLACES)][::-1]
     assert all(same(a, b) for a, b in zip(first, second, strict=True))
     assert forward.surface_um(*PLACES[0]) == backward.surface_um(*PLACES[0])
+
+
+@pytest.mark.parametrize("content", [Content.SEROUS, Content.SPUTUM, Content.INK, Content.EMPTY])
+def test_specimen_and_dirt_together_are_all_there_is(content: Content) -> None:
+    made = slide(content)
+    x, y = PLACES[0]
+    everything, specimen, dirt = (made.scene(x, y, 400, 300, UM, shown=shown) for shown in Shown)
+    assert np.abs(everything.total_od() - specimen.total_od() - dirt.total_od()).max() < 1e-4
+    assert everything.objects == specimen.objects + dirt.objects
+    assert {item.kind for item in dirt.objects} <= CLUTTER
+    assert not CLUTTER & {item.kind for item in specimen.objects}
+    assert (float(specimen.total_od().max()) > 0.05) == (content in {Content.SEROUS, Content.SPUTUM})
+    assert float(dirt.total_od().max()) > 0.05
 
 
 @pytest.mark.parametrize("content", [Content.SEROUS, Content.SPUTUM, Content.INK])
