@@ -14,7 +14,7 @@ from rich.console import Console
 
 from appliance.assays import Assay
 from appliance.cli.reading import Order, SlideReading, read_slide
-from appliance.cli.truth import focus_figures, with_truth
+from appliance.cli.truth import FocusFigures, focus_figures, with_truth
 from appliance.cli.twin_session import TwinSlide, twin_session
 from appliance.scan.events import FieldDone, ScanListener
 from appliance.scan.rig import Meter
@@ -88,7 +88,10 @@ def bench_scan(
                 f"in {one.watch.wall_s:.0f} s",
                 highlight=False,
             )
-        return _figures(measured)
+        dof_um = measured[0].reading.dof_um
+        focus = focus_figures([pair for m in measured for pair in with_truth(m.watch.done, m.truth)], dof_um)
+        console.print(focus.in_words(dof_um), highlight=False)
+        return _figures(measured, focus)
 
 
 def _one(
@@ -119,7 +122,7 @@ def _slide(assay: Assay, seed: int) -> TwinSlide:
     return replace(lying, malignant=0.01) if assay.name == "serous" else replace(lying, afb_per_hpf=0.5)
 
 
-def _figures(measured: list[SlideFigures]) -> dict[str, object]:
+def _figures(measured: list[SlideFigures], focus: FocusFigures) -> dict[str, object]:
     done = [d for m in measured for d in m.watch.done]
     fields = len(done)
     wall_s = sum(m.watch.wall_s for m in measured)
@@ -127,13 +130,11 @@ def _figures(measured: list[SlideFigures]) -> dict[str, object]:
     survey_exposures = sum(m.watch.survey.exposures for m in measured)
     exposures = sum(d.meter.exposures for d in done)
     hardware_s = sum(d.meter.hardware_s for d in done) + sum(m.watch.survey.hardware_s for m in measured)
-    dof_um = measured[0].reading.dof_um
-    pairs = [pair for m in measured for pair in with_truth(m.watch.done, m.truth)]
     return {
         "slides": len(measured),
         "fields": fields,
         "outcomes": dict(Counter(d.record.outcome.value for d in done)),
-        "dof_um": dof_um,
+        "dof_um": measured[0].reading.dof_um,
         "exposures_per_field": (exposures + survey_exposures) / fields,
         "exposures_per_field_without_survey": exposures / fields,
         "seconds_per_field": {p: sum(d.record.seconds.get(p, 0.0) for d in done) / fields for p in PARTS},
@@ -143,7 +144,7 @@ def _figures(measured: list[SlideFigures]) -> dict[str, object]:
         "hardware_seconds_per_field": hardware_s / fields,
         "efficiency": hardware_s / (wall_s - excess_s),
         "efficiency_rendering_counted": hardware_s / wall_s,
-        "focus": focus_figures(pairs, dof_um).as_json(),
+        "focus": focus.as_json(),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "verdicts": {str(m.seed): m.reading.verdict.category for m in measured},
     }

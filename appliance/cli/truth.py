@@ -35,24 +35,40 @@ class ExposureTruth:
 class FocusFigures:
     """Focus of the kept frames against truth. Residuals in µm; shares are of non-blank fields called usable.
 
-    failed: fields without a kept frame.
+    kept: how many those are; where there are none, residuals and shares are None. failed: fields without a kept frame.
     """
 
     fields: int
     non_blank: int
-    mean_abs_um: float
-    p95_um: float
-    max_um: float
-    within_half_dof: float
-    unflagged_out_of_focus: float
+    kept: int
+    mean_abs_um: float | None
+    p95_um: float | None
+    max_um: float | None
+    within_half_dof: float | None
+    unflagged_out_of_focus: float | None
     blank_chased: int
     blank_taken_for_specimen: int
     specimen_taken_for_blank: int
     failed: int
 
-    def as_json(self) -> dict[str, float]:
+    def as_json(self) -> dict[str, float | None]:
         """Plain numbers."""
         return asdict(self)
+
+    def in_words(self, dof_um: float) -> str:
+        """Two lines for a person."""
+        found = (
+            f"{self.within_half_dof:.1%} within half a depth of field (±{dof_um / 2:.2f} µm), off by "
+            f"{self.mean_abs_um:.2f} µm in the mean, {self.p95_um:.2f} µm at the 95th percentile, {self.max_um:.2f} µm "
+            "at most"
+            if self.kept
+            else "none"
+        )
+        return (
+            f"Focus of {self.kept} frames kept of {self.non_blank} fields with specimen: {found}.\n"
+            f"Blank fields chased: {self.blank_chased}; blank taken for specimen: {self.blank_taken_for_specimen}; "
+            f"specimen taken for blank: {self.specimen_taken_for_blank}; fields not focused or hidden: {self.failed}."
+        )
 
 
 def read_truth(path: Path) -> dict[int, ExposureTruth]:
@@ -81,15 +97,17 @@ def focus_figures(fields: Sequence[tuple[FieldDone, ExposureTruth | None]], dof_
     """
     blank = [(f.record, t) for f, t in fields if t is not None and t.blank]
     seen = [(f.record, t) for f, t in fields if t is not None and not t.blank]
-    residuals = np.array([abs(t.defocus_um) for r, t in seen if r.outcome is Outcome.USABLE] or [np.nan])
+    residuals = np.array([abs(t.defocus_um) for r, t in seen if r.outcome is Outcome.USABLE])
+    within = float((residuals <= dof_um / 2).mean()) if residuals.size else None
     return FocusFigures(
         fields=len(fields),
         non_blank=len(seen),
-        mean_abs_um=float(residuals.mean()),
-        p95_um=float(np.percentile(residuals, 95)),
-        max_um=float(residuals.max()),
-        within_half_dof=float((residuals <= dof_um / 2).mean()),
-        unflagged_out_of_focus=float((residuals > dof_um / 2).mean()),
+        kept=residuals.size,
+        mean_abs_um=float(residuals.mean()) if residuals.size else None,
+        p95_um=float(np.percentile(residuals, 95)) if residuals.size else None,
+        max_um=float(residuals.max()) if residuals.size else None,
+        within_half_dof=within,
+        unflagged_out_of_focus=None if within is None else 1.0 - within,
         blank_chased=sum(_moved_um(record) > 2 * dof_um for record, _ in blank),
         blank_taken_for_specimen=sum(record.outcome is Outcome.USABLE for record, _ in blank),
         specimen_taken_for_blank=sum(record.outcome is Outcome.BLANK for record, _ in seen),

@@ -57,6 +57,23 @@ def test_blank_fields_count_when_chased_or_mistaken(tmp_path: Path) -> None:
     assert (figures.blank_chased, figures.blank_taken_for_specimen, figures.specimen_taken_for_blank) == (1, 1, 1)
 
 
+def test_figures_in_words_name_what_was_found(tmp_path: Path) -> None:
+    truth = truth_file(tmp_path / "t", [(1, 0.5, False), (2, -2.0, False), (3, 0.0, True)])
+    fields = [done(1, Outcome.USABLE), done(2, Outcome.USABLE), done(3, Outcome.BLANK), done(None, Outcome.FAILED)]
+    words = focus_figures(with_truth(fields, truth), DOF_UM).in_words(DOF_UM)
+    assert "2 frames kept of 2 fields" in words
+    assert "50.0% within" in words
+    assert "1.25 µm in the mean" in words
+    assert "hidden: 1" in words
+
+
+def test_without_a_kept_frame_there_are_no_residuals(tmp_path: Path) -> None:
+    truth = truth_file(tmp_path / "t", [(1, 0.0, True)])
+    figures = focus_figures(with_truth([done(1, Outcome.BLANK), done(None, Outcome.FAILED)], truth), DOF_UM)
+    assert json.loads(json.dumps(figures.as_json(), allow_nan=False))["within_half_dof"] is None
+    assert "none" in figures.in_words(DOF_UM)
+
+
 def test_auroc_counts_ties_half_and_its_interval_holds_it() -> None:
     positive, negative = np.array([0.9, 0.8, 0.5]), np.array([0.5, 0.4])
     assert auroc(positive, negative) == pytest.approx(5.5 / 6)
