@@ -15,6 +15,11 @@ from appliance.scan.focus.measure import Measurement, measure
 from drivers.camera.frame import Frame
 
 _FEWEST_BLOCKS = 2
+_BESIDE_INK, _AMONG_INK = 0.01, 0.05
+"""Share of the field that structure must cover where the field shows ink, and where most of the slide lies under it;
+less may be what frays from ink."""
+_TO_INK = 0.25
+"""The same as a share of the ink."""
 _FLOOR_ERROR = 0.03
 """Relative error of the noise floor. Measured on the twin: gain within 1 to 3 %."""
 _FAINT = 6.0
@@ -42,10 +47,12 @@ def readable_blocks(shots: Sequence[Shot]) -> BoolGrid:
     return np.asarray(~np.logical_or.reduce([shot.content.foreign for shot in shots]))
 
 
-def is_empty(shots: Sequence[Shot]) -> bool:
-    """Whether no frame shows enough stained structure to be focused on."""
+def is_empty(shots: Sequence[Shot], *, inked: bool = False) -> bool:
+    """Whether no frame shows enough stained structure to be focused on. inked: most of the slide lies under ink."""
     structured = np.logical_or.reduce([shot.content.structured for shot in shots])
-    return int((structured & readable_blocks(shots)).sum()) < _FEWEST_BLOCKS
+    hidden = max(shot.content.hidden for shot in shots)
+    share = max(_AMONG_INK if inked else _BESIDE_INK if hidden > 0 else 0.0, _TO_INK * hidden)
+    return bool((structured & readable_blocks(shots)).sum() < max(_FEWEST_BLOCKS, share * structured.size))
 
 
 def is_faint(shots: Sequence[Shot], baseline: Baseline) -> bool:

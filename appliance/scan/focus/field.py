@@ -56,11 +56,13 @@ class View:
     """What is known before a field is looked at: the baseline, and how wide focus curves of this slide are.
 
     evenness: 0 finds the height with most detail in all; towards 1, strong objects count no more than faint ones.
+    inked: most of the slide lies under ink.
     """
 
     baseline: Baseline
     width_um: float
     evenness: float = 0.0
+    inked: bool = False
 
 
 class _Search:
@@ -94,6 +96,9 @@ class _Search:
 
     def curve(self) -> list[Sample]:
         return sharpness_curve(self.shots, self._view.baseline, self._view.evenness)
+
+    def empty(self) -> bool:
+        return is_empty(self.shots, inked=self._view.inked)
 
     def faint(self) -> bool:
         return is_faint(self.shots, self._view.baseline)
@@ -135,11 +140,11 @@ def focus_field(
     """
     search = _Search(device, prediction, view, settings, optics)
     first = search.expose(prediction.z_um - search.step_um)
-    if first.content.hidden > HIDDEN or is_empty(search.shots):
+    if first.content.hidden > HIDDEN or search.empty():
         search.expose(prediction.z_um)
         if max(shot.content.hidden for shot in search.shots) > HIDDEN:
             return search.without(Outcome.FAILED, "obscured")
-        if is_empty(search.shots):
+        if search.empty():
             return search.without(Outcome.BLANK, "blank")
     else:
         search.expose(prediction.z_um)

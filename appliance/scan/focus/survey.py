@@ -195,9 +195,13 @@ class _Surveyor:
     def _view(self) -> View:
         usual = USUAL_WIDTH_DOF * self._optics.dof_um
         width = math.exp(sum(map(math.log, self._widths)) / len(self._widths)) if self._widths else usual
-        return View(self._baseline, width, self._evenness)
+        return View(self._baseline, width, self._evenness, self._inked())
+
+    def _inked(self) -> bool:
+        """Whether most places lay under ink when they were first looked at."""
+        hidden = [look(seen[0], self._baseline, self._optics.um_per_px).hidden > HIDDEN for seen in self._seen if seen]
+        return sum(hidden) > len(hidden) / 2
 
     def _result(self, *, found: bool) -> Survey:
-        hidden = [look(seen[0], self._baseline, self._optics.um_per_px).hidden > HIDDEN for seen in self._seen if seen]
-        reason = "" if found else "obscured" if sum(hidden) > len(hidden) / 2 else "no specimen"
+        reason = "" if found else "obscured" if self._inked() else "no specimen"
         return Survey(found, reason, self._surface, self._view(), tuple(self._points), self._exposures)

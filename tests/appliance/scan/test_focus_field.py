@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -20,8 +22,10 @@ VIEW = View(Baseline(0.008, CLEAR), 2.2 * DOF_UM)
 BEST = 3000.0
 
 
-def focused(slide: PaintedSlide, predicted_um: float = BEST, settings: FocusSection = SETTINGS) -> Focused:
-    return focus_field(slide, Prediction(predicted_um, 0.5 * DOF_UM), VIEW, settings, OPTICS)
+def focused(
+    slide: PaintedSlide, predicted_um: float = BEST, settings: FocusSection = SETTINGS, *, view: View = VIEW
+) -> Focused:
+    return focus_field(slide, Prediction(predicted_um, 0.5 * DOF_UM), view, settings, OPTICS)
 
 
 @pytest.mark.parametrize("off_dof", [-2.2, -1.3, -0.6, -0.2, 0.0, 0.1, 0.4, 0.9, 1.6, 2.4])
@@ -80,6 +84,14 @@ def test_ink_alone_is_obscured_without_a_search() -> None:
         assert done.outcome is Outcome.FAILED
         assert done.reason == "obscured"
         assert len(slide.log) == 2
+
+
+def test_on_a_slide_of_ink_a_few_specks_are_not_taken_for_specimen() -> None:
+    among_ink = replace(VIEW, inked=True)
+    for count, expected in ((2, Outcome.BLANK), (60, Outcome.USABLE)):
+        slide = PaintedSlide([(cells(count), 0.0)])
+        assert focused(slide, view=among_ink).outcome is expected
+        assert focused(slide).outcome is Outcome.USABLE
 
 
 def test_dust_on_another_plane_is_not_chased() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -120,6 +121,25 @@ def test_ink_hides_what_it_covers_and_its_edge_is_not_structure() -> None:
 def test_cells_beside_ink_still_count() -> None:
     content = seen(inked(cells(80), 0.6))
     assert content.structured.sum() > 12
+
+
+def test_a_piece_of_ink_is_ink_and_what_frays_from_it_too() -> None:
+    black = (6.0, 10.0, 60.0)
+    piece = with_discs(clear(), 1, black, seed=5, px=60)
+    whole = seen(piece)
+    assert 0.02 < whole.hidden < 0.1
+    assert int(whole.structured.sum()) <= 1
+    row, col = np.argwhere(piece[..., 0] < 20).mean(axis=0).round().astype(int)
+    frayed: NDArray[np.float32] = piece.copy()
+    cv2.line(frayed, (int(col), int(row)), (int(col) + 130, int(row) + 10), black, 14, cv2.LINE_AA)
+    assert seen(frayed).hidden > whole.hidden
+
+
+def test_what_is_clear_is_seen_even_when_the_survey_lay_under_ink() -> None:
+    under_ink = learn_baseline([[taken(np.full_like(clear(), 90.0), seed)] for seed in range(4)])
+    content = look(taken(with_discs(clear(), 1, (6.0, 10.0, 60.0), seed=5, px=60), 9), under_ink, OPTICS.um_per_px)
+    assert 0.02 < content.hidden < 0.1
+    assert int(content.structured.sum()) <= 1
 
 
 def test_a_field_of_dark_cells_is_not_ink() -> None:
