@@ -28,7 +28,7 @@ from engines.training.subjects import AFB, AFB_450, Subject
 
 _WINDOW = 256
 _POOL_SIDE = 352
-_TILE_SEED, _COLLAGE_SEED = 1000, 11
+_TILE_SEED, _COLLAGE_SEED, _SHEET_SEED = 1000, 11, 12
 _FIRST_SLIDE = 20_000  # earlier ones trained version 0.1
 _FALSE_PER_FIELD = 0.01
 _SUBJECTS = {900: AFB, 450: AFB_450}
@@ -59,13 +59,15 @@ def main(
     rendered = build_pool(
         out / "tiles.npz", tiles, _TILE_SEED, tile_source(subject, seeds.TRAINING[_FIRST_SLIDE:], _POOL_SIDE)
     )
+    lone = build_pool(out / "sheets.npz", tiles // 2, _SHEET_SEED, lambda rng, _: collages.sheet(rng))
+    pools = (rendered, real, rendered, lone)
     torch.manual_seed(seed)
     net = HeatmapNet(subject.stages, len(subject.labels))
     if start is not None:
         load_weights(net, start)
     train(
         net,
-        lambda rng, slot: window((real, rendered)[slot % 2], _WINDOW, subject.stride, rng, Photometry()),
+        lambda rng, slot: window(pools[slot % len(pools)], _WINDOW, subject.stride, rng, Photometry()),
         Schedule(steps=steps, batch=batch, seed=seed, threads=threads, workers=workers),
         out,
     )

@@ -13,13 +13,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.training.crops import CROP_UM_PER_PX, Crop, CropSet
+from engines.training.crops import CROP_UM_PER_PX, Crop, CropSet, to_native
 from engines.training.targets import Sample, add_bump
 
 _PATCH = 40
 _PITCH_PX = 20
 _ROOM_PX = 36
 _KNOWN_RADIUS_PX = 6.0
+_LONE = 64
+_KNOWN_TARGET = 0.3
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Collages:
     """Makes collages of `side` px from crops; sigma_px: of the bump at each bacillus."""
 
     def __init__(self, crops: CropSet, native_um_per_px: float, stride: int, sigma_px: float, side: int) -> None:
+        self._native = native_um_per_px
         self._factor = CROP_UM_PER_PX / native_um_per_px
         self._stride, self._sigma, self._side = stride, sigma_px, side
         self._positives: dict[int, list[Crop]] = defaultdict(list)
@@ -73,6 +76,30 @@ class Collages:
                 _lay(canvas, patch, (x, y), match)
                 self._mark(target[0], mask[0], patch, x, y)
         picture = np.clip(np.rint(canvas[_PATCH:-_PATCH, _PATCH:-_PATCH]), 0, 255).astype(np.uint8)
+        return Sample(picture, target, mask)
+
+    def sheet(self, rng: np.random.Generator) -> Sample:
+        """Crops side by side, each mirrored outward on its own: how a lone crop is shown to a network.
+
+        Around a bacillus its mirror pictures lie, of which nobody says what they are; they are left out of the loss.
+        """
+        side, stride = self._side, self._stride
+        cells = _LONE // stride
+        shape = (1, side // stride, side // stride)
+        target, mask = np.zeros(shape, np.float32), np.ones(shape, np.float32)
+        picture = np.full((side, side, 3), 200, np.uint8)
+        everything = (self._positives, self._negatives)
+        for top in range(0, side - _LONE + 1, _LONE):
+            for left in range(0, side - _LONE + 1, _LONE):
+                by_source = everything[int(rng.integers(2))]
+                source = sorted(by_source)[int(rng.integers(len(by_source)))]
+                crop = by_source[source][int(rng.integers(len(by_source[source])))]
+                scale = float(np.exp(rng.uniform(np.log(0.85), np.log(1.2))))
+                picture[top : top + _LONE, left : left + _LONE] = to_native(crop, self._native / scale, _LONE)
+                if crop.positive:
+                    area = np.s_[0, top // stride : top // stride + cells, left // stride : left // stride + cells]
+                    add_bump(target[0], left + _LONE // 2, top + _LONE // 2, stride, self._sigma)
+                    mask[area] = (target[area] > _KNOWN_TARGET).astype(np.float32)
         return Sample(picture, target, mask)
 
     def _patch(self, crop: Crop, scale: float, rng: np.random.Generator) -> _Patch:
