@@ -8,7 +8,7 @@ from engines.training.kept_fields import SlideSpec
 from engines.training.subjects import Subject
 
 _RATES = {"serous": (0.02, 0.2), "afb": (30.0, 3000.0)}
-_FIELDS = {"serous": (6, 6), "afb": (20, 6)}
+_FIELDS = {"serous": (6, 6), "afb": (12, 5)}
 
 
 def lineup(subject: Subject, seeds: range, slides: int) -> list[SlideSpec]:
