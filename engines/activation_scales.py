@@ -49,7 +49,7 @@ def measure_scales(
     for name, value in values():
         group = group_of[name]
         highest[group] = max(highest[group], float(np.abs(value).max(initial=0.0)))
-        integral[group] &= bool((value == np.rint(value)).all())
+        integral[group] = integral[group] and bool((value == np.rint(value)).all())
     _require_finite(highest)
     counts = {group: np.zeros(_BINS, np.int64) for group in groups}
     for name, value in values():

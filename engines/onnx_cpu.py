@@ -13,6 +13,7 @@ from engines.decode import LabelMap, decode
 from engines.errors import BadInput, BadPackage, EngineError
 from engines.package import EnginePackage
 from engines.scorer import BackendInfo, Detection
+from engines.tiles import tiled_maps
 
 _UNREADABLE = (
     DecodeError,
@@ -65,6 +66,9 @@ class OnnxCpuScorer:
                 f"The frame is {image.dtype} {image.shape}; {self._package.title} reads uint8 RGB (H, W, 3).",
                 remedy="Check the camera's pixel format in the settings.",
             )
+        manifest = self._package.manifest
+        if manifest.tiling is not None:
+            return tiled_maps(self._answer, image, manifest.tiling, manifest.output.stride)
         return self._answer(image)
 
     def score(self, image: NDArray[np.uint8], um_per_px: float) -> list[Detection]:

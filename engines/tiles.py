@@ -42,8 +42,10 @@ def tile_count(height: int, width: int, tiling: Tiling, stride: int) -> int:
 
 
 def _continued(image: NDArray[np.uint8], tiling: Tiling, stride: int) -> NDArray[np.uint8]:
-    down = max(tiling.height_px, _up(image.shape[0], stride)) - image.shape[0]
-    right = max(tiling.width_px, _up(image.shape[1], stride)) - image.shape[1]
+    """At least a tile; for maps also whole cells."""
+    grain = stride if tiling.answers == "map" else 1
+    down = max(tiling.height_px, _up(image.shape[0], grain)) - image.shape[0]
+    right = max(tiling.width_px, _up(image.shape[1], grain)) - image.shape[1]
     return np.asarray(cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE), np.uint8)
 
 

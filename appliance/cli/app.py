@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 import appliance
-from appliance.cli import bench, demo, doctor, hub, scan
+from appliance.cli import bench, demo, doctor, engine, hub, scan
 from appliance.cli.exits import Exit, exit_for
 from appliance.errors import ApplianceError
 from appliance.scan.scanner import Stopped
@@ -28,6 +28,7 @@ app.command()(scan.scan)
 app.command()(hub.hub)
 app.command()(doctor.doctor)
 app.add_typer(bench.app, name="bench")
+app.add_typer(engine.app, name="engine")
 
 
 def _version(wanted: bool) -> None:
