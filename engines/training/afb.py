@@ -96,7 +96,8 @@ def _choose(subject: Subject, folder: Path, kept: Path, slides: int) -> Settled:
     threshold = measured.threshold_for(_FALSE_PER_FIELD * measured.fields)
     source = (
         f"{slides} twin slides (validation seeds), {measured.fields} fields, {measured.area_mm2:.1f} mm², "
-        f"{measured.matches.best.size} bacilli within a depth of field of the focal plane"
+        f"{measured.matches.best.size + measured.unsure.size} bacilli, {measured.matches.best.size} of them within a "
+        "depth of field of the focal plane"
     )
     return Settled((threshold,), point_at(measured, threshold, per_cell=False, source=source))
 

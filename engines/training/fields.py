@@ -72,12 +72,13 @@ class Network(Protocol):
 class Measured:
     """Detections of one label against truth over some fields.
 
-    off_focus_um: (M,), distance of each true object of `matches.best` from the focal plane. area_mm2, fields, cells:
-    what was looked at.
+    off_focus_um: (M,), distance of each true object of `matches.best` from the focal plane. unsure: (U,), the highest
+    score at each object that nobody could name, of any label. area_mm2, fields, cells: what was looked at.
     """
 
     matches: Matches
     off_focus_um: NDArray[np.float64]
+    unsure: NDArray[np.float64]
     area_mm2: float
     fields: int
     cells: int
@@ -86,6 +87,14 @@ class Measured:
         """Share of true objects found at `threshold`, of those within `within_um` of the focal plane."""
         best = self.matches.best[self.off_focus_um <= within_um]
         return float((best >= threshold).mean()) if best.size else float("nan")
+
+    def share_found(self, threshold: float) -> float:
+        """Share of all objects found at `threshold`, those out of focus included: what a density is corrected by.
+
+        Of networks with one label; of others nobody knows to which label an unsure object belongs.
+        """
+        every = np.concatenate([self.matches.best, self.unsure])
+        return float((every >= threshold).mean()) if every.size else float("nan")
 
     def false_count(self, threshold: float) -> int:
         """False findings at `threshold`."""
@@ -110,6 +119,7 @@ def measure(scorer: Network, subject: Subject, tiles: Iterable[Tile]) -> list[Me
     """One Measured for each label of `subject`, over rendered `tiles` with truth."""
     parts: list[list[Matches]] = [[] for _ in subject.labels]
     distances: list[list[NDArray[np.float64]]] = [[] for _ in subject.labels]
+    unsure: list[list[NDArray[np.float64]]] = [[] for _ in subject.labels]
     area, fields, cells = 0.0, 0, 0
     scale = subject.microscope.um_per_px
     for tile in tiles:
@@ -120,31 +130,41 @@ def measure(scorer: Network, subject: Subject, tiles: Iterable[Tile]) -> list[Me
         for index, label in enumerate(subject.labels):
             peaks = find_peaks(maps[index], subject.stride, label.separation_um / scale, _FLOOR)
             places = np.stack([peaks.x_px, peaks.y_px], axis=1).astype(np.float64)
-            parts[index].append(_match_label(peaks.probability.astype(np.float64), places, tile, index, subject))
+            found, at_unsure = _match_label(peaks.probability.astype(np.float64), places, tile, index, subject)
+            parts[index].append(found)
+            unsure[index].append(at_unsure)
             distances[index].append(tile.off_focus_um[tile.labels == index])
     return [
-        Measured(join(part), np.concatenate([np.zeros(0), *away]), area, fields, cells)
-        for part, away in zip(parts, distances, strict=True)
+        Measured(join(part), _one(away), _one(open_), area, fields, cells)
+        for part, away, open_ in zip(parts, distances, unsure, strict=True)
     ]
+
+
+def _one(pieces: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.concatenate([np.zeros(0), *pieces])
 
 
 def _match_label(
     scores: NDArray[np.float64], places: NDArray[np.float64], tile: Tile, index: int, subject: Subject
-) -> Matches:
-    """Matches of one label; what lies on an object nobody could name, or on a target for a non-target, is left out."""
+) -> tuple[Matches, NDArray[np.float64]]:
+    """Matches of one label, and the best score at each object nobody could name.
+
+    What lies on such an object, or on a target for a non-target, is left out of the matches.
+    """
     scale = subject.microscope.um_per_px
     reach = np.array([subject.match_um(max(w, h) * scale) / scale for w, h in tile.places[:, 2:]])
-    own = tile.labels == index
-    excused = tile.labels == UNCERTAIN
+    own, unsure = tile.labels == index, tile.labels == UNCERTAIN
+    excused = unsure
     if not subject.labels[index].target:
         excused = excused | ((tile.labels >= 0) & ~own)
     found = match(scores, places, tile.places[own, :2], reach[own])
-    if not excused.any():
-        return found
     wrong = found.places[~found.true]
+    at_unsure = match(found.scores[~found.true], wrong, tile.places[unsure, :2], reach[unsure]).best
+    if not excused.any():
+        return found, at_unsure
     distance = np.hypot(
         wrong[:, None, 0] - tile.places[None, excused, 0], wrong[:, None, 1] - tile.places[None, excused, 1]
     )
     keep = np.ones(found.scores.size, np.bool_)
     keep[~found.true] = ~(distance <= reach[None, excused]).any(axis=1)
-    return Matches(found.scores[keep], found.true[keep], found.best, found.places[keep])
+    return Matches(found.scores[keep], found.true[keep], found.best, found.places[keep]), at_unsure

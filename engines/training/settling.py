@@ -58,12 +58,16 @@ def settle(
 
 
 def point_at(measured: Measured, threshold: float, *, per_cell: bool, source: str) -> OperatingPointSpec:
-    """What `measured` says of `threshold`, which the shift makes 0.5; where nothing is false, half a finding counts."""
+    """What `measured` says of `threshold`, which the shift makes 0.5; where nothing is false, half a finding counts.
+
+    per_cell: false findings are counted by cells, and sensitivity is that for cells one can name; otherwise they are
+    counted by area, and sensitivity is the share found of all that lies there, which a density is corrected by.
+    """
     false = max(_HALF, float(measured.false_count(threshold)))
     return OperatingPointSpec(
         name="validation",
         threshold=THRESHOLD,
-        sensitivity=round(measured.sensitivity(threshold), 4),
+        sensitivity=round(measured.sensitivity(threshold) if per_cell else measured.share_found(threshold), 4),
         false_per_mm2=round(false / measured.area_mm2, 5),
         false_per_cell=float(f"{false / max(1, measured.cells):.3g}") if per_cell else 0.0,
         source=source,

@@ -70,6 +70,11 @@ def _objects(figures: Mapping[str, Any], source: str) -> list[str]:
             "found at the threshold, of those in focus (half a depth of field)",
             _interval(figures["sensitivity_in_focus"]),
         ),
+        *(
+            [("found at the threshold, of all that lie there, out of focus or not", _interval(figures["share_found"]))]
+            if "share_found" in figures
+            else []
+        ),
         ("false findings a field at the threshold", _interval(figures["false_per_field"])),
         ("average precision", _interval(figures["average_precision"])),
         ("expected calibration error of findings", figures["calibration_error"]),

@@ -87,6 +87,7 @@ def object_figures(bench: Bench, parts: Sequence[Measured]) -> dict[str, object]
     whole, threshold, sharp_um = together(parts), bench.threshold, bench.depth_um / 2
     figures: dict[str, Callable[[Measured], float]] = {
         "sensitivity": lambda m: m.sensitivity(threshold),
+        **({"share_found": lambda m: m.share_found(threshold)} if len(bench.subject.labels) == 1 else {}),
         "sensitivity_in_focus": lambda m: m.sensitivity(threshold, sharp_um),
         "false_per_field": lambda m: m.false_count(threshold) / m.fields,
         "average_precision": precision_average,

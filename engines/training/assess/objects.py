@@ -34,6 +34,7 @@ def together(parts: Sequence[Measured]) -> Measured:
     return Measured(
         join([part.matches for part in parts]),
         np.concatenate([part.off_focus_um for part in parts]),
+        np.concatenate([part.unsure for part in parts]),
         sum(part.area_mm2 for part in parts),
         sum(part.fields for part in parts),
         sum(part.cells for part in parts),

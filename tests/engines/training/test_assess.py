@@ -30,7 +30,9 @@ def _measured(
     scores = np.array(found + wrong)
     true = np.arange(scores.size) < len(found)
     matches = Matches(scores, true, np.array(best), np.zeros((scores.size, 2)))
-    return Measured(matches, np.array(off if off is not None else [0.0] * len(best)), fields * 0.05, fields, cells)
+    return Measured(
+        matches, np.array(off if off is not None else [0.0] * len(best)), np.zeros(0), fields * 0.05, fields, cells
+    )
 
 
 def test_froc_keeps_the_false_findings_it_is_allowed() -> None:
