@@ -6,7 +6,7 @@ SERIES := $(shell $(PYTHON) -c 'import sys; print("py3%d" % sys.version_info[1])
 CONSTRAINTS := constraints/$(SERIES).txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-twin train-afb train-serous clean
+.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-engine bench-twin train-afb train-serous clean
 
 install: $(VENV)/.installed
 
@@ -43,6 +43,9 @@ bench-scan: install
 
 bench-verdict: install
 	$(BIN)/cytoscan bench verdict --assay serous --slides 20 --seed 7000 --json build/bench/verdict-serous.json
+
+bench-engine: install
+	$(BIN)/cytoscan bench engine --json build/bench/engine.json
 
 bench-stage: install
 	$(BIN)/python -m drivers.stage.bench

@@ -6,6 +6,7 @@ import hashlib
 import platform
 from enum import Enum
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import onnx
@@ -34,6 +35,13 @@ def default_variant(machine: str = "") -> Variant:
     """
     known = (machine or platform.machine()) in {*_X86, "aarch64", "arm64"}
     return Variant.REWRITTEN if known else Variant.AS_IS
+
+
+class Network(Protocol):
+    """What a scorer asks of a runtime."""
+
+    def run(self, picture: NDArray[np.uint8], input_name: str, output_name: str) -> NDArray[np.float32]:
+        """Answer (1, labels, h, w) on `picture` (1, H, W, 3)."""
 
 
 class CpuNetwork:

@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from engines.cpu_network import CpuNetwork, Variant, default_variant
+from engines.cpu_network import CpuNetwork, Network, Variant, default_variant
 from engines.decode import LabelMap, decode
 from engines.errors import BadInput, BadPackage, EngineError
 from engines.package import EnginePackage
@@ -34,10 +34,8 @@ class OnnxCpuScorer:
     """
 
     def __init__(self, package: EnginePackage, *, threads: int = 1, variant: Variant | None = None) -> None:
-        self._package = package
         network = _open(package, variant or default_variant(), threads)
-        self._network: CpuNetwork | None = network
-        self._backend = BackendInfo(
+        backend = BackendInfo(
             "onnx_cpu",
             package.title,
             package.manifest.onnx.sha256,
@@ -45,6 +43,12 @@ class OnnxCpuScorer:
             variant=network.variant.value,
             derived_sha256=network.derived_sha256,
         )
+        self._take(package, network, backend)
+
+    def _take(self, package: EnginePackage, network: Network, backend: BackendInfo) -> None:
+        self._package = package
+        self._network: Network | None = network
+        self._backend = backend
 
     @property
     def backend(self) -> BackendInfo:

@@ -10,11 +10,14 @@ from rich.console import Console
 
 from appliance.assays import load_assay
 from appliance.assays.model import AfbGrading
+from appliance.cli.bench_engine import bench_engine
 from appliance.cli.bench_grades import bench_grades
 from appliance.cli.bench_scan import bench_scan
 from appliance.cli.bench_verdict import bench_verdict, bench_witness
+from appliance.cli.hardware import runtime_record
 from appliance.cli.result import write_json
 from appliance.settings import OpticsSection, load_settings
+from engines.package import shipped
 
 app = typer.Typer(help="Measure the appliance on the twin; benches read the twin's truth, the scan never does.")
 
@@ -90,6 +93,24 @@ def grades(
         raise typer.BadParameter("the assay afb has no smear tables")
     scale = OpticsSection.model_validate({"magnification": magnification}).magnification
     _show(bench_grades(assay, assay.grading, settings, slides, fields, seed, scale), json_path)
+
+
+@app.command()
+def engine(
+    assay: Annotated[str | None, typer.Option(help="serous or afb; default: both.")] = None,
+    engine: EnginePath = None,
+    rounds: Annotated[int, typer.Option(help="Fields of each contender, in turns.", min=3)] = 15,
+    seed: Seed = 1,
+    keep: Annotated[bool, typer.Option("--keep", help="From now on, use the runtime found fastest.")] = False,
+    json_path: JsonPath = None,
+) -> None:
+    """Time of a field from frame to findings: this runtime, ONNX Runtime FP32 and on the file as is, OpenVINO."""
+    if engine is not None and assay is None:
+        raise typer.BadParameter("with --engine, say which assay it is for", param_hint="--assay")
+    names = [assay] if assay is not None else ["afb", "serous"]
+    packages = {name: engine or shipped(load_assay(name).name) for name in names}
+    record = runtime_record(load_settings()) if keep else None
+    _show(bench_engine(packages, rounds, seed, keep=record), json_path)
 
 
 def _show(figures: dict[str, object], json_path: Path | None) -> None:

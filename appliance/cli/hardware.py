@@ -13,6 +13,7 @@ from drivers.camera.frame import Camera
 from drivers.camera.replay import ReplayCamera
 from drivers.camera.twin import TwinCamera
 from drivers.stage import Stage, open_stage
+from engines.cpu_choice import open_chosen
 from engines.onnx_cpu import OnnxCpuScorer
 from engines.package import EnginePackage, load_package, shipped
 
@@ -50,16 +51,21 @@ def engine_folder(settings: Settings, assay: Assay) -> Path:
     return named if named is not None else shipped(assay.name, settings.optics.um_per_px)
 
 
+def runtime_record(settings: Settings) -> Path:
+    """Where `bench engine --keep` records which runtime is fastest on this machine."""
+    return settings.journal.path.parent / "engine-runtime.json"
+
+
 @contextmanager
 def scorer(settings: Settings, assay: Assay) -> Iterator[tuple[EnginePackage, OnnxCpuScorer]]:
-    """The verified engine package for this assay, loaded. Raises BadPackage."""
+    """The verified engine package for this assay, loaded in the runtime recorded for it. Raises EngineError."""
     package = load_package(engine_folder(settings, assay))
     if package.manifest.assay != assay.name:
         raise SettingsError(
             f"The engine package {package.title} is made for the assay {package.manifest.assay}, not {assay.name}.",
             remedy=f"Name a package for {assay.name} in engines.{assay.name}.",
         )
-    loaded = OnnxCpuScorer(package)
+    loaded = open_chosen(package, runtime_record(settings))
     try:
         yield package, loaded
     finally:

@@ -44,6 +44,7 @@ class _Width:
     """How a kernel lies across groups of four pixels.
 
     first, last: groups before and behind the one where the outputs lie. outputs: how many of them, one a stride.
+    margin: grey pixels to be put left and right of the picture so that the kernel meets fewer groups; then first is 0.
     """
 
     def __init__(self, kernel: int, stride: int, before: int) -> None:
@@ -51,6 +52,11 @@ class _Width:
         self.outputs = _SIDE // stride
         self.first = -before // _SIDE
         self.last = (_SIDE - stride - before + kernel - 1) // _SIDE
+        self.margin = (0, 0)
+        aligned = (_SIDE - stride + kernel - 1) // _SIDE
+        if aligned < self.last - self.first:
+            self.margin = (before, _SIDE * aligned - before)
+            self.before, self.first, self.last = 0, 0, aligned
 
     @staticmethod
     def of(node: onnx.NodeProto, found: Operands) -> _Width | None:
@@ -80,10 +86,14 @@ class _Width:
 def _apply(
     graph: Graph, node: onnx.NodeProto, found: Operands, width: _Width, picture: str, quantiser: onnx.NodeProto
 ) -> None:
+    zero = graph.constant("grouped_zero", found.zero)
+    if any(width.margin):
+        left, right = width.margin
+        amounts = graph.constant("margin", np.array([0, 0, left, 0, 0, 0, right, 0], np.int64))
+        picture = graph.add("Pad", [picture, amounts, zero], "with_margin")
     grouped = _reshape(graph, picture, 3 * _SIDE)
     planes = graph.add("Transpose", [grouped], "grouped_planes", perm=_TO_PLANES)
     step = graph.constant("grouped_step", np.array(found.step, np.float32))
-    zero = graph.constant("grouped_zero", found.zero)
     data = graph.add("DequantizeLinear", [planes, step, zero], "grouped_values")
     wide = Operands(
         planes,
@@ -97,7 +107,8 @@ def _apply(
     set_operands(graph, node, wide)
     pads, strides = integers(node, "pads", [0, 0, 0, 0]), integers(node, "strides", [1, 1])
     _set(node, "kernel_shape", list(wide.weight.shape[2:]))
-    _set(node, "pads", [pads[0], -width.first, pads[2], width.last])
+    sides = (0, 0) if any(width.margin) else (-width.first, width.last)
+    _set(node, "pads", [pads[0], sides[0], pads[2], sides[1]])
     _set(node, "strides", [strides[0], 1])
     codes = quantiser.output[0]
     readers = graph.users(codes)

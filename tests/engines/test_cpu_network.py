@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +12,6 @@ import pytest
 from numpy.typing import NDArray
 
 from engines.cpu_network import CpuNetwork, Variant, default_variant, open_session
-from engines.cpu_variant import choose_variant
 from engines.errors import BadPackage
 from engines.onnx_cpu import OnnxCpuScorer
 from engines.package import EnginePackage, load_package, shipped
@@ -123,34 +120,3 @@ def test_quantisation_without_steps_is_refused(package: EnginePackage) -> None:
     del model.graph.initializer[:]
     with pytest.raises(BadPackage, match="no constant step"):
         OnnxCpuScorer(replace(package, onnx_bytes=model.SerializeToString()), variant=Variant.REWRITTEN)
-
-
-def _clock(seconds: list[float]) -> Iterator[float]:
-    """Readings of a clock on which each measured run takes the next of `seconds`."""
-    now = 0.0
-    for duration in seconds:
-        yield now
-        now += duration
-        yield now
-
-
-@pytest.mark.parametrize(
-    ("as_is", "rewritten", "chosen"),
-    [(1.0, 3.0, Variant.AS_IS), (3.0, 1.0, Variant.REWRITTEN), (0.99, 1.0, Variant.REWRITTEN)],
-)
-def test_the_faster_form_is_chosen_and_recorded(
-    package: EnginePackage, as_is: float, rewritten: float, chosen: Variant
-) -> None:
-    readings = _clock([as_is, rewritten] * 3)
-    choice = choose_variant(package, _field(64, 64), rounds=3, clock=lambda: next(readings))
-    assert choice.variant is chosen
-    record = json.loads(json.dumps(choice.as_record()))
-    assert record["variant"] == chosen.value
-    assert record["seconds"] == pytest.approx({"as is": as_is, "rewritten": rewritten})
-    assert record["onnx_sha256"] == package.manifest.onnx.sha256
-
-
-def test_one_slow_run_does_not_decide(package: EnginePackage) -> None:
-    readings = _clock([2.0, 1.0, 2.0, 9.0, 2.0, 1.0])
-    choice = choose_variant(package, _field(64, 64), rounds=3, clock=lambda: next(readings))
-    assert choice.variant is Variant.REWRITTEN
