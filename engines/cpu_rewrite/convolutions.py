@@ -121,9 +121,10 @@ def _as_matrix_product(graph: Graph, node: onnx.NodeProto, found: Operands) -> N
     ]
     weight = graph.add("DequantizeLinear", columns, f"{node.name}_weight_values", axis=1)
     product = graph.add("MatMul", [data, weight], f"{node.name}_product")
-    bias = graph.constant(f"{node.name}_float_bias", found.bias.astype(np.float32))
-    value = graph.add("Add", [product, bias], f"{node.name}_biased")
-    _replace_output(graph, node, graph.add("Transpose", [value], f"{node.name}_planes", perm=[0, 3, 1, 2]))
+    # The bias comes after the planes: beside the product, ONNX Runtime would join both into a Gemm in float.
+    planes = graph.add("Transpose", [product], f"{node.name}_planes", perm=[0, 3, 1, 2])
+    bias = graph.constant(f"{node.name}_float_bias", found.bias.astype(np.float32).reshape(-1, 1, 1))
+    _replace_output(graph, node, graph.add("Add", [planes, bias], f"{node.name}_biased"))
 
 
 def _replace_output(graph: Graph, node: onnx.NodeProto, value: str) -> None:

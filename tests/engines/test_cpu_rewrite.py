@@ -63,6 +63,18 @@ def test_no_float_convolution_remains(make: Callable[[], onnx.ModelProto], fours
     assert found["QLinearAdd"] == sum(node.op_type == "Add" for node in model.graph.node)
 
 
+def test_no_float_product_remains_where_the_size_is_fixed(tmp_path: Path) -> None:
+    """ONNX Runtime joins more when it knows all shapes, a product and its bias into a float Gemm among them."""
+    net = Net(4)
+    net.conv(16, kernel=3, stride=2)
+    net.relu()
+    net.conv(32, kernel=1)
+    net.clip(6.0)
+    net.apply("GlobalAveragePool", [net.tensor], 32)
+    found = _operators(rewrite(net.model(picture=(32, 64)), widths_of_four=True), tmp_path)
+    assert not {"Gemm", "FusedGemm", "MatMul", "FusedMatMul", "Conv", "FusedConv"} & set(found)
+
+
 @pytest.mark.parametrize("make", [chain, residual, depthwise])
 def test_the_file_as_it_is_runs_in_float(make: Callable[[], onnx.ModelProto], tmp_path: Path) -> None:
     """Why there is a rewrite at all; when this fails, ONNX Runtime has learned what the rewrite does."""
