@@ -6,7 +6,7 @@ SERIES := $(shell $(PYTHON) -c 'import sys; print("py3%d" % sys.version_info[1])
 CONSTRAINTS := constraints/$(SERIES).txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-engine bench-twin train-afb train-serous clean
+.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-engine bench-twin bench-witness bench-grades train-afb train-afb-450 train-serous release clean
 
 install: $(VENV)/.installed
 
@@ -44,6 +44,12 @@ bench-scan: install
 bench-verdict: install
 	$(BIN)/cytoscan bench verdict --assay serous --slides 20 --seed 7000 --json build/bench/verdict-serous.json
 
+bench-witness: install
+	$(BIN)/cytoscan bench witness --slides 20 --json build/bench/witness.json
+
+bench-grades: install
+	$(BIN)/cytoscan bench grades --slides 200 --json build/bench/grades.json
+
 bench-engine: install
 	$(BIN)/cytoscan bench engine --json build/bench/engine.json
 
@@ -51,17 +57,32 @@ bench-stage: install
 	$(BIN)/python -m drivers.stage.bench
 
 bench-twin: install
-	$(BIN)/python -m drivers.twin.imaging --bench
+	$(BIN)/python -m drivers.twin.imaging_bench
 
 $(VENV)/.installed-train: $(VENV)/.installed
 	$(PIP) install --quiet --constraint $(CONSTRAINTS) --editable '.[train]'
 	@touch $@
 
+CROPS ?= ../shared/data/zn_sputum_crops
+TRAIN := $(BIN)/python -m engines.training
+
+# Each network is trained twice: from nothing, then from there on more, or other, samples.
 train-afb: $(VENV)/.installed-train
-	$(BIN)/python -m engines.training.afb --crops ../shared/data/zn_sputum_crops --out build/train/afb
+	$(TRAIN).afb --crops $(CROPS) --out build/train/afb-first --steps 8000
+	$(TRAIN).afb --crops $(CROPS) --out build/train/afb-zn --steps 4000 --seed 2 \
+		--start build/train/afb-first/checkpoint.pt
+
+train-afb-450: $(VENV)/.installed-train
+	$(TRAIN).afb --crops $(CROPS) --out build/train/afb-zn-450 --magnification 450 --steps 5000
 
 train-serous: $(VENV)/.installed-train
-	$(BIN)/python -m engines.training.serous --out build/train/serous
+	$(TRAIN).serous --out build/train/serous-first --tiles 1500 --steps 7000
+	$(TRAIN).serous --out build/train/serous-cytology --tiles 3000 --steps 10000 --seed 2 \
+		--start build/train/serous-first/checkpoint.pt
+
+# Measures a shipped package and writes its card, e.g. make release PACKAGE=afb-zn EXTRA='--crops DIR'
+release: $(VENV)/.installed-train
+	$(TRAIN).assess engines/zoo/$(PACKAGE) --fp32 build/train/$(PACKAGE)/float.onnx $(EXTRA)
 
 clean:
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -230,17 +230,29 @@ def load_package(path: Path) -> EnginePackage:
     return EnginePackage(manifest=manifest, folder=path, onnx_bytes=data)
 
 
-def shipped(assay: str) -> Path:
-    """Folder of the package that comes with the appliance for `assay`. Raises BadPackage when there is none."""
+def shipped(assay: str, um_per_px: float | None = None) -> Path:
+    """Folder of the package that comes with the appliance for `assay`, and for a scale where one is given.
+
+    Raises BadPackage when there is none, naming what there is.
+    """
     zoo = Path(__file__).parent / "zoo"
-    found = sorted(folder for folder in zoo.glob(f"{assay}-*") if (folder / MANIFEST).is_file())
+    present = sorted(folder for folder in zoo.iterdir() if (folder / MANIFEST).is_file())
+    found = [folder for folder in present if folder.name.startswith(f"{assay}-")]
     if not found:
-        known = sorted({folder.name.split("-")[0] for folder in zoo.iterdir() if (folder / MANIFEST).is_file()})
+        known = sorted({folder.name.split("-")[0] for folder in present})
         raise BadPackage(
             f"No engine package for assay {assay!r} comes with this release.",
             remedy=f"Name a package in the settings, or use one of: {', '.join(known) or 'none'}.",
         )
-    return found[-1]
+    scales = {folder: _read_manifest(folder / MANIFEST).scale for folder in found}
+    for folder, scale in scales.items():
+        if um_per_px is None or scale.min_um_per_px <= um_per_px <= scale.max_um_per_px:
+            return folder
+    ranges = ", ".join(f"{s.min_um_per_px:g} to {s.max_um_per_px:g}" for s in scales.values())
+    raise BadPackage(
+        f"No engine package for assay {assay!r} at {um_per_px:.4g} µm/px comes with this release.",
+        remedy=f"Use a magnification that gives {ranges} µm/px, or name a package for this scale in the settings.",
+    )
 
 
 def _read(path: Path) -> bytes:

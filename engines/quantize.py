@@ -1,6 +1,7 @@
 """FP32 ONNX → one INT8 ONNX with explicit quantisation, by rules that TensorRT and ONNX Runtime both accept.
 
-Activations are quantised per tensor, weights per output channel, symmetric, signed, zero point 0; biases stay float.
+Activations are quantised per tensor, weights per output channel, symmetric, signed, zero point 0; biases stay float,
+in whole steps of (input's step x weights' step), so that a runtime that keeps them as integers says the same.
 Where Q/DQ pairs go is `engines.qdq_plan`; what comes before is `engines.float_network`. Scales are measured on real
 pictures; without any there is no quantisation.
 """
@@ -78,6 +79,7 @@ def _insert(
     finest = _finest_scales(graph, weights, scales)
     written = _Written()
     for index, node in enumerate(graph.node):
+        read = node.input[0]
         for operand in range(len(node.input)):
             tensor = node.input[operand]
             if (index, operand) in where.reads:
@@ -86,6 +88,11 @@ def _insert(
             tensor, axis = node.input[1], 1 if node.op_type == "MatMul" else 0
             made = _weight_dequantiser(tensor, weights[tensor], finest[tensor], axis)
             node.input[1] = written.dequantised(tensor, made)
+            if len(node.input) > 2 and node.input[2]:
+                step = scales[read] * numpy_helper.to_array(made[1][1]).astype(np.float64)
+                bias = (np.rint(weights[node.input[2]] / step) * step).astype(np.float32)
+                node.input[2] = f"{node.output[0]}_bias"
+                written.constants.append(numpy_helper.from_array(bias, node.input[2]))
         written.nodes.append(node)
     used = {name for node in written.nodes for name in node.input}
     kept = [i for i in graph.initializer if i.name in used]

@@ -149,7 +149,8 @@ def _match_label(
 ) -> tuple[Matches, NDArray[np.float64]]:
     """Matches of one label, and the best score at each object nobody could name.
 
-    What lies on such an object, or on a target for a non-target, is left out of the matches.
+    What lies on such an object, on a target for a non-target, or on the frame's border is left out of the matches: an
+    object that the border cuts belongs to the neighbouring field.
     """
     scale = subject.microscope.um_per_px
     reach = np.array([subject.match_um(max(w, h) * scale) / scale for w, h in tile.places[:, 2:]])
@@ -160,11 +161,12 @@ def _match_label(
     found = match(scores, places, tile.places[own, :2], reach[own])
     wrong = found.places[~found.true]
     at_unsure = match(found.scores[~found.true], wrong, tile.places[unsure, :2], reach[unsure]).best
-    if not excused.any():
-        return found, at_unsure
     distance = np.hypot(
         wrong[:, None, 0] - tile.places[None, excused, 0], wrong[:, None, 1] - tile.places[None, excused, 1]
     )
+    border = subject.match_um(0.0) / scale
+    far_corner = np.array(tile.picture.shape[1::-1]) - 1
+    cut = (np.minimum(wrong, far_corner - wrong) < border).any(axis=1)
     keep = np.ones(found.scores.size, np.bool_)
-    keep[~found.true] = ~(distance <= reach[None, excused]).any(axis=1)
+    keep[~found.true] = ~((distance <= reach[None, excused]).any(axis=1) | cut)
     return Matches(found.scores[keep], found.true[keep], found.best, found.places[keep]), at_unsure

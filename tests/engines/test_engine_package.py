@@ -104,3 +104,11 @@ def test_shipped_names_what_there_is() -> None:
         shipped("urine")
     assert "afb" in caught.value.remedy
     assert "serous" in caught.value.remedy
+
+
+def test_the_shipped_package_is_the_one_for_the_scale() -> None:
+    assert shipped("afb", 0.1465).name == "afb-zn"
+    assert shipped("serous", 0.293).name == "serous-cytology"
+    with pytest.raises(BadPackage, match=r"afb.* at 2 µm/px") as caught:
+        shipped("afb", 2.0)
+    assert "0.12 to 0.18" in caught.value.remedy

@@ -122,8 +122,20 @@ def test_a_dead_channel_s_bias_stays_within_int32() -> None:
     quantised, _ = quantize(build_onnx(layers, 1 / 64, "n"), noise_pictures())
     constants = {i.name: numpy_helper.to_array(i) for i in quantised.graph.initializer}
     step = constants["relu0_out_scale"] * constants["conv1_weight_scale"]
-    assert np.abs(constants["conv1_bias"] / step).max() < 2**31
+    assert np.abs(constants["conv1_out_bias"] / step).max() < 2**31
     assert lint(quantised) == []
+
+
+def test_biases_lie_in_whole_steps_of_the_integers_that_a_runtime_may_keep() -> None:
+    model, _ = quantize(build_onnx(_deep_layers(), 1 / 64, "deep"), noise_pictures(8))
+    constants = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
+    producer = {name: node for node in model.graph.node for name in node.output}
+    biased = [node for node in model.graph.node if node.op_type == "Conv"]
+    assert len(biased) >= 2
+    for node in biased:
+        steps = [constants[producer[name].input[1]].astype(np.float64) for name in node.input[:2]]
+        multiples = constants[node.input[2]] / (steps[0] * steps[1])
+        assert np.abs(multiples - np.rint(multiples)).max() < 0.01 * max(1.0, float(np.abs(multiples).max()) * 1e-5)
 
 
 @pytest.mark.parametrize("transposed", [0, 1])
