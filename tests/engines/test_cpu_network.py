@@ -15,6 +15,9 @@ from engines.cpu_network import CpuNetwork, Variant, default_variant, open_sessi
 from engines.errors import BadPackage
 from engines.onnx_cpu import OnnxCpuScorer
 from engines.package import EnginePackage, load_package, shipped
+from engines.training import seeds
+from engines.training.subjects import SUBJECTS
+from engines.training.twin_tiles import TileMaker
 
 from .qdq_nets import chain
 
@@ -55,24 +58,33 @@ def test_int8_allowed_as_on_arm_still_leaves_the_shipped_file_in_float(tmp_path:
     assert "FusedConv" in kinds
 
 
+_RATES = {"serous": 0.1, "afb": 6000.0}
+
+
 @SHIPPED
 def test_shipped_packages_answer_as_their_files_do(assay: str) -> None:
     """Probabilities within one in a hundred of their range, but for a few cells in a thousand; the same detections."""
     package = load_package(shipped(assay))
     as_is = OnnxCpuScorer(package, variant=Variant.AS_IS)
     derived = OnnxCpuScorer(package, variant=Variant.REWRITTEN)
-    picture, scale = _field(), package.manifest.scale.native_um_per_px
+    subject = SUBJECTS[package.manifest.name]
+    maker = TileMaker(subject.microscope, subject.label_of, (640, 640))
+    seed = seeds.TEST[-300]
+    slide, rng = subject.draw_slide(seed, _RATES[assay]), np.random.default_rng(seed)
+    picture, scale = maker.render(slide, maker.random_place(slide, rng), 0.0, rng).picture, subject.microscope.um_per_px
     expected = as_is.probabilities(picture)
     difference = np.abs(derived.probabilities(picture) - expected)
     reach = float(np.ptp(expected))
     assert reach > 0.05
     assert np.quantile(difference, 0.999) <= 0.01 * reach
     assert difference.max() <= 0.03 * reach
-    threshold = package.operating_point.threshold
-    strong = [[d for d in s.score(picture, scale) if d.probability > threshold] for s in (as_is, derived)]
-    assert [(d.label, d.x_px // 8, d.y_px // 8) for d in strong[0]] == [
-        (d.label, d.x_px // 8, d.y_px // 8) for d in strong[1]
-    ]
+    both = [scorer.score(picture, scale) for scorer in (as_is, derived)]
+    sure = package.operating_point.threshold + 0.03
+    assert sum(d.probability >= sure for d in both[0]) >= 1
+    for here, there in (both, both[::-1]):
+        for d in here:
+            if d.probability >= sure:
+                assert any(d.label == o.label and np.hypot(d.x_px - o.x_px, d.y_px - o.y_px) < 4 for o in there), d
 
 
 @SHIPPED
