@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import tempfile
 import threading
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from appliance.assays import Assay
+from appliance.cli.peak_memory import peak_mb
 from appliance.cli.reading import Order, SlideReading, read_slide
 from appliance.cli.truth import FocusFigures, focus_figures, with_truth
 from appliance.cli.twin_session import TwinSlide, twin_session
@@ -145,6 +145,6 @@ def _figures(measured: list[SlideFigures], focus: FocusFigures) -> dict[str, obj
         "efficiency": hardware_s / (wall_s - excess_s),
         "efficiency_rendering_counted": hardware_s / wall_s,
         "focus": focus.as_json(),
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_memory_mb": peak_mb(),
         "verdicts": {str(m.seed): m.reading.verdict.category for m in measured},
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import cv2
 import numpy as np
 import onnx
 
+from appliance.cli.peak_memory import peak_mb
 from engines.cpu_choice import Contender, open_as
 from engines.cpu_network import Variant
 from engines.errors import EngineError
@@ -23,7 +23,6 @@ from engines.package import EnginePackage, load_package
 from engines.qdq_float import to_float
 
 FP32 = "onnxruntime, fp32"
-_STATUS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True)
@@ -113,12 +112,4 @@ def _serve(connection: Connection, name: str, package: Path, picture: Path, um_p
             findings = scorer.score(frame, um_per_px)
             connection.send((time.perf_counter() - wall, time.process_time() - cpu, len(findings)))
         else:
-            connection.send((_peak_mb(),))
-
-
-def _peak_mb() -> float:
-    """Peak of this program, not of the one that started it, which the usual getrusage would carry over."""
-    for line in _STATUS.read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    raise OSError(f"{_STATUS} of process {os.getpid()} has no VmHWM")
+            connection.send((peak_mb(),))
