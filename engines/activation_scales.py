@@ -12,7 +12,8 @@ from onnx import helper
 
 from engines.calibration import windows
 from engines.errors import EngineError
-from engines.float_network import ORT_ERRORS, first_line, open_float
+from engines.float_network import first_line, open_float
+from engines.ort_errors import ORT_ERRORS
 
 LEVELS = 127
 _BINS = 2048

@@ -14,9 +14,9 @@ import onnxruntime
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import helper, inliner, numpy_helper, version_converter
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from engines.errors import EngineError
+from engines.ort_errors import ORT_ERRORS
 
 OPSETS = range(13, 18)
 _TARGET_OPSET = OPSETS.stop - 1
@@ -25,14 +25,6 @@ _QUANTISED = frozenset({
     "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger",
     "MatMulInteger",
 })  # fmt: skip
-ORT_ERRORS = (
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
-)
 _EXPORT = "Export an FP32 ONNX with constants folded (opset 13 to 17, standard operators)."
 
 

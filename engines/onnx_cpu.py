@@ -6,24 +6,16 @@ import numpy as np
 import onnxruntime
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from engines.cpu_network import CpuNetwork, Network, Variant, default_variant
 from engines.decode import LabelMap, decode
 from engines.errors import BadInput, BadPackage, EngineError
+from engines.ort_errors import ORT_ERRORS
 from engines.package import EnginePackage
 from engines.scorer import BackendInfo, Detection
 from engines.tiles import tiled_maps
 
-_UNREADABLE = (
-    DecodeError,
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
-)
+_UNREADABLE = (DecodeError, *ORT_ERRORS)
 
 
 class OnnxCpuScorer:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from engines.calibration import windows
 from engines.errors import EngineError
-from engines.float_network import ORT_ERRORS, first_line, open_float
+from engines.float_network import first_line, open_float
 from engines.importing.ports import Ports
 from engines.importing.wrap import Head
+from engines.ort_errors import ORT_ERRORS
 from engines.package import Tiling
 
 Build = Callable[[tuple[int, int] | None], onnx.ModelProto]
