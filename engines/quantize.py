@@ -19,13 +19,13 @@ from onnx import helper, numpy_helper
 
 from engines.activation_scales import LEVELS, measure_scales
 from engines.calibration import MINIMUM, Calibration, identify, require_pictures
+from engines.cpu_rewrite.branches import BRANCH_KEY
 from engines.errors import EngineError
 from engines.float_network import constants_of, prepare
 from engines.qdq_plan import WEIGHTED, Plan, plan
 
 SCHEME = "s8-symmetric-qdq"
 CALIBRATION_KEY = "calibration_sha256"
-BRANCH_SCALES_KEY = "cpu_branch_scales"
 _INT32_SHARE = 2.0**30
 _PLAIN_GEMM = "Export the layer as y = x W + b."
 
@@ -100,7 +100,7 @@ def _insert(
     result.graph.CopyFrom(fresh)
     properties = {CALIBRATION_KEY: calibration.sha256, "scheme": SCHEME}
     if where.branches:
-        properties[BRANCH_SCALES_KEY] = json.dumps({name: scales[name] for name in where.branches}, sort_keys=True)
+        properties[BRANCH_KEY] = json.dumps({name: scales[name] for name in where.branches}, sort_keys=True)
     helper.set_model_props(result, properties)
     onnx.checker.check_model(result, full_check=True)
     return result

@@ -27,6 +27,8 @@ FIELD_PX = (1208, 1928)
 _CELLS = 220
 _RODS = 40
 
+_NO_OPENVINO = "OpenVINO is not installed: it is left out (pip install 'cytoscan-appliance[openvino]')."
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -54,7 +56,7 @@ def bench_engine(packages: dict[str, Path], rounds: int, seed: int, *, keep: Pat
     """
     console = Console(stderr=True)
     if Contender.OPENVINO not in available():
-        console.print("OpenVINO is not installed: it is left out (pip install 'cytoscan-appliance[openvino]').")
+        console.print(_NO_OPENVINO, markup=False, highlight=False)  # the brackets are no markup
     assays = {}
     for assay, folder in packages.items():
         figures = _one(folder, rounds, seed, keep)

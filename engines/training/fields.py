@@ -144,6 +144,13 @@ def _one(pieces: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.concatenate([np.zeros(0), *pieces])
 
 
+def on_border(places: NDArray[np.float64], tile: Tile, subject: Subject) -> NDArray[np.bool_]:
+    """Which places (N, 2), x and y, lie so near the frame's border that what is there may be cut by it, (N,)."""
+    border = subject.match_um(0.0) / subject.microscope.um_per_px
+    far_corner = np.array(tile.picture.shape[1::-1]) - 1
+    return np.asarray((np.minimum(places, far_corner - places) < border).any(axis=1))
+
+
 def _match_label(
     scores: NDArray[np.float64], places: NDArray[np.float64], tile: Tile, index: int, subject: Subject
 ) -> tuple[Matches, NDArray[np.float64]]:
@@ -164,9 +171,7 @@ def _match_label(
     distance = np.hypot(
         wrong[:, None, 0] - tile.places[None, excused, 0], wrong[:, None, 1] - tile.places[None, excused, 1]
     )
-    border = subject.match_um(0.0) / scale
-    far_corner = np.array(tile.picture.shape[1::-1]) - 1
-    cut = (np.minimum(wrong, far_corner - wrong) < border).any(axis=1)
+    cut = on_border(wrong, tile, subject)
     keep = np.ones(found.scores.size, np.bool_)
     keep[~found.true] = ~((distance <= reach[None, excused]).any(axis=1) | cut)
     return Matches(found.scores[keep], found.true[keep], found.best, found.places[keep]), at_unsure

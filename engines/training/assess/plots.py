@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from engines.decode import find_peaks
 from engines.training.assess.objects import froc, together
-from engines.training.fields import Measured, Network
+from engines.training.fields import Measured, Network, on_border
 from engines.training.metrics import match
 from engines.training.subjects import Subject
 from engines.training.twin_tiles import UNCERTAIN, Tile
@@ -70,11 +70,8 @@ def picture_findings(path: Path, network: Network, subject: Subject, tiles: Iter
         named = (tile.labels == 0) | (tile.labels == UNCERTAIN)
         reach = np.array([subject.match_um(max(w, h) * scale) / scale for _, _, w, h in tile.places[named]])
         matches = match(peaks.probability.astype(np.float64), places, tile.places[named, :2], reach)
-        border = subject.match_um(0.0) / scale
-        far_corner = np.array(tile.picture.shape[1::-1]) - 1
-        for score, true, place in zip(matches.scores, matches.true, matches.places, strict=True):
-            if np.minimum(place, far_corner - place).min() < border:
-                continue  # cut by the border: of the neighbouring field
+        cut = on_border(matches.places, tile, subject)
+        for score, true, place in zip(matches.scores[~cut], matches.true[~cut], matches.places[~cut], strict=True):
             (best if true else worst).append((float(score), _cut(tile.picture, place, subject)))
         best, worst = (sorted(row, key=lambda item: -item[0])[:_SHOWN] for row in (best, worst))
     sheet = np.concatenate([_row(best), _row(worst)])
