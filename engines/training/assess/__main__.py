@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from pathlib import Path
@@ -10,7 +9,9 @@ from typing import Annotated
 
 import typer
 
+from engines.package import load_package
 from engines.training.assess.release import Inputs, release
+from engines.training.assess.whole import whole_figures
 
 
 def main(
@@ -24,11 +25,14 @@ def main(
     kept: Annotated[Path, typer.Option(help="folder where rendered fields are kept")] = Path("build/train/fields"),
     slides: Annotated[int, typer.Option(help="unseen twin slides, every second one without targets")] = 40,
     crops: Annotated[Path | None, typer.Option(help="real crops, of which the held-back fifth is used")] = None,
-    whole: Annotated[Path | None, typer.Option(help="JSON with figures of whole slides and speed")] = None,
+    witness: Annotated[Path | None, typer.Option(help="result of `cytoscan bench witness`")] = None,
+    grades: Annotated[Path | None, typer.Option(help="result of `cytoscan bench grades`")] = None,
+    speed: Annotated[Path | None, typer.Option(help="result of `cytoscan bench engine`")] = None,
 ) -> None:
     """Write measured.json, pictures and MODEL_CARD.md; exit code 1 when a gate or a control fails."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    given = json.loads(whole.read_text(encoding="utf-8")) if whole is not None else {}
+    manifest = load_package(package).manifest
+    given = whole_figures(manifest.onnx.sha256, manifest.assay, witness=witness, grades=grades, speed=speed)
     command = f"python -m engines.training.assess {package} --fp32 FP32 --slides {slides}"
     if crops is not None:
         command += " --crops CROPS"

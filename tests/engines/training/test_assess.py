@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from engines.errors import EngineError
 from engines.training.assess.changes import CHANGES, compressed, lit, stained, tinted
 from engines.training.assess.objects import (
     by_slide,
@@ -15,6 +19,7 @@ from engines.training.assess.objects import (
     together,
 )
 from engines.training.assess.pairs import paired_scores
+from engines.training.assess.whole import whole_figures
 from engines.training.controls import COLOUR_LIMIT, logistic_regression, run_controls
 from engines.training.fields import Measured
 from engines.training.metrics import Matches
@@ -167,3 +172,39 @@ def test_logistic_regression_finds_the_direction() -> None:
     weights = logistic_regression(x, y)
     assert weights[1] / weights[0] == pytest.approx(-0.5, abs=0.15)
     assert SEROUS.labels[0].target
+
+
+def _bench_engine(path: Path, sha256: str) -> Path:
+    figures = {
+        "onnx_sha256": sha256,
+        "ms_1_thread": {"onnxruntime, rewritten": 44.12},
+        "wall_ms_2_threads": {"onnxruntime, rewritten": 24.5},
+        "peak_mb_by_runtime": {"onnxruntime, rewritten": 264.7},
+        "onnxruntime_vs_fp32_1_thread": 3.038,
+        "onnxruntime_vs_openvino_1_thread": None,
+        "rounds": 7,
+        "choice": {"machine": "x86_64"},
+    }
+    path.write_text(json.dumps({"assays": {"afb": figures}}))
+    return path
+
+
+def test_a_card_takes_speed_from_the_bench_of_the_same_network_only(tmp_path: Path) -> None:
+    speed = _bench_engine(tmp_path / "engine.json", "a" * 64)
+    figures = whole_figures("a" * 64, "afb", witness=None, grades=None, speed=speed)["speed"]
+    assert figures["command"] == "cytoscan bench engine --rounds 7"
+    assert list(figures["rows"].values()) == [44.1, 3.04, "not installed", 24.5, 265]
+    with pytest.raises(EngineError, match="another network"):
+        whole_figures("b" * 64, "afb", witness=None, grades=None, speed=speed)
+
+
+def test_a_card_names_the_command_behind_its_witness_curve(tmp_path: Path) -> None:
+    witness = tmp_path / "witness.json"
+    row = {"share": 0.01, "slides": 10, "auroc": 0.92, "low": 0.78, "high": 1.0}
+    written = {"fields": 40, "negatives": 10, "rows": [row], "verdicts": [{"seed": 7000}]}
+    witness.write_text(json.dumps(written))
+    figures = whole_figures("a" * 64, "serous", witness=witness, grades=None, speed=None)["witness"]
+    assert figures["command"] == "cytoscan bench witness --slides 10 --fields 40 --seed 7000 --shares 0.01"
+    witness.write_text(json.dumps({"rows": []}))
+    with pytest.raises(EngineError, match="cannot be read"):
+        whole_figures("a" * 64, "serous", witness=witness, grades=None, speed=None)
