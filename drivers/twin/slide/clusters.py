@@ -12,7 +12,7 @@ from drivers.twin.slide.placing import FACE_UM, Placed
 
 DEPTH_UM = (15.0, 40.0)
 WIDTH_UM = (30.0, 150.0)
-MEMBER_VARIANTS = 48
+MEMBER_VARIANTS = 240
 _CELL_UM = 5.0
 _FOOTPRINT_UM2 = 150.0  # of one cell; where cells lie over one another each is paler, as packed cells are
 

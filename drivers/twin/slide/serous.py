@@ -28,19 +28,20 @@ _CELLS, _REDS, _CLUSTERS, _FILM = 11, 12, 13, 14  # random streams
 _CLUSTER_WIDTH_UM = {"mesothelial": 48.0, "malignant": 52.0}
 _BENIGN = {"lymphocyte": 0.28, "macrophage": 0.25, "mesothelial": 0.31, "neutrophil": 0.12, "eosinophil": 0.03}
 _EXTRAS = {"debris": 0.06, "naked_nucleus": 0.05, "fibrin": 0.008, "precipitate": 0.02}
+# So many that a slide's false findings are many cells, not one cell many times: real cells do not repeat.
 _VARIANTS = {
-    "red_cell": 24,
-    "lymphocyte": 28,
-    "neutrophil": 20,
-    "eosinophil": 12,
-    "macrophage": 28,
-    "mesothelial": 44,
-    "reactive": 44,
-    "malignant": 60,
-    "debris": 24,
-    "naked_nucleus": 12,
-    "fibrin": 8,
-    "precipitate": 12,
+    "red_cell": 48,
+    "lymphocyte": 160,
+    "neutrophil": 80,
+    "eosinophil": 40,
+    "macrophage": 160,
+    "mesothelial": 320,
+    "reactive": 480,
+    "malignant": 480,
+    "debris": 96,
+    "naked_nucleus": 160,
+    "fibrin": 16,
+    "precipitate": 48,
 }
 
 
