@@ -8,10 +8,13 @@ from dataclasses import asdict
 import numpy as np
 
 from appliance.assays import Assay
-from appliance.cli.bench_figures import Floats, auroc, auroc_interval
+from appliance.cli.bench_figures import Floats, auroc, auroc_interval, share_interval
 from appliance.cli.bench_reading import Job, SlideScore, read_slides
 from appliance.settings import Settings
 from appliance.verdict import choose_cutoffs
+
+_FROM_T1 = ("AUS", "SFM", "MAL")
+_FROM_T3 = ("MAL",)
 
 
 def bench_verdict(
@@ -32,13 +35,21 @@ def bench_verdict(
     ]
     scores = list(read_slides(jobs))
     positive, negative = _scores(scores, positive=True), _scores(scores, positive=False)
+    rng = np.random.default_rng(seed)
+    tis: dict[str, object] = {}
+    if assay.grading.scheme == "tis":
+        tis = {
+            "suggested_cutoffs": choose_cutoffs(list(negative), list(positive)),
+            "sensitivity_at_t1": called([s for s in scores if s.positive], _FROM_T1, rng),
+            **specificity([s for s in scores if not s.positive], rng),
+        }
     return {
         "assay": assay.name,
         "slides": slides,
         "fields_per_slide": fields,
         "auroc": auroc(positive, negative),
-        "auroc_ci": auroc_interval(positive, negative, np.random.default_rng(seed)),
-        "suggested_cutoffs": choose_cutoffs(list(negative), list(positive)) if assay.grading.scheme == "tis" else {},
+        "auroc_ci": auroc_interval(positive, negative, rng),
+        **tis,
         "verdicts": [asdict(score) for score in scores],
     }
 
@@ -59,17 +70,37 @@ def bench_witness(
     rng = np.random.default_rng(seed)
     rows = []
     for group, share in enumerate(shares, 1):
-        positive = np.array([score.score for score in scores[group * slides : (group + 1) * slides]])
+        own = scores[group * slides : (group + 1) * slides]
+        positive = np.array([score.score for score in own])
         low, high = auroc_interval(positive, negative, rng)
         value = auroc(positive, negative)
-        rows.append({"share": share, "slides": slides, "auroc": value, "low": low, "high": high})
+        found = called(own, _FROM_T1, rng)
+        rows.append(
+            {"share": share, "slides": slides, "auroc": value, "low": low, "high": high, "sensitivity_at_t1": found}
+        )
     return {
         "assay": assay.name,
         "fields": fields,
         "negatives": slides,
+        **specificity(scores[:slides], rng),
         "rows": rows,
         "verdicts": [asdict(score) for score in scores],
     }
+
+
+def called(scores: Sequence[SlideScore], categories: Sequence[str], rng: np.random.Generator) -> list[float]:
+    """Share of slides whose verdict is one of `categories`, with its 95 % interval by bootstrap over slides."""
+    hits = np.array([score.category in categories for score in scores], np.bool_)
+    return [float(hits.mean()), *share_interval(hits, rng)]
+
+
+def specificity(benign: Sequence[SlideScore], rng: np.random.Generator) -> dict[str, list[float]]:
+    """Shares of benign slides that stay below t1 and below t3, with their intervals."""
+    figures = {}
+    for name, categories in (("t1", _FROM_T1), ("t3", _FROM_T3)):
+        share, low, high = called(benign, categories, rng)
+        figures[f"specificity_at_{name}"] = [1.0 - share, 1.0 - high, 1.0 - low]
+    return figures
 
 
 def _scores(scores: Sequence[SlideScore], *, positive: bool) -> Floats:

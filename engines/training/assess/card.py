@@ -122,14 +122,21 @@ def _slides(measured: Mapping[str, Any]) -> list[str]:
     witness = measured.get("witness")
     if witness:
         rows = [
-            (f"{100 * row['share']:g} %", row["slides"], f"{row['auroc']:.3f} ({row['low']:.3f} to {row['high']:.3f})")
+            (
+                f"{100 * row['share']:g} %",
+                row["slides"],
+                f"{row['auroc']:.3f} ({row['low']:.3f} to {row['high']:.3f})",
+                _interval(row["sensitivity_at_t1"]),
+            )
             for row in witness["rows"]
         ]
         parts += [
             "## Slides, through the appliance's verdict",
             f"{witness['fields']} fields a slide, {witness['negatives']} slides without malignant cells against each "
-            f"row's slides with them. Printed by `{witness['command']}`.",
-            _table(("malignant among nucleated cells", "slides", "slide AUROC, 95 % interval"), rows),
+            f"row's slides with them. Of those without, {_interval(witness['specificity_at_t1'])} stay below t1 and "
+            f"{_interval(witness['specificity_at_t3'])} below t3. Intervals by bootstrap over slides. Printed by "
+            f"`{witness['command']}`.",
+            _table(("malignant among nucleated cells", "slides", "slide AUROC", "called AUS, SFM or MAL"), rows),
             "![slide AUROC against the share of malignant cells](witness.png)",
         ]
     grades = measured.get("grades")

@@ -39,7 +39,7 @@ def _witness(result: dict[str, Any]) -> dict[str, Any]:
         f"cytoscan bench witness --slides {result['negatives']} --fields {result['fields']} "
         f"--seed {result['verdicts'][0]['seed']} --shares {shares}"
     )
-    return {"command": command, **{key: result[key] for key in ("fields", "negatives", "rows")}}
+    return {"command": command, **{key: value for key, value in result.items() if key not in {"assay", "verdicts"}}}
 
 
 def _grades(result: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from appliance.assays.model import AfbGrading, DensityTable
 from appliance.cli.bench_figures import share_interval, weighted_kappa
 from appliance.cli.bench_grades import GradedSlide, agreement, true_grade, twin_field_mm2
 from appliance.cli.bench_reading import SlideScore
+from appliance.cli.bench_verdict import called, specificity
 from appliance.verdict.model import UNSATISFACTORY
 
 RANKS = ["negative", "confirm", "scanty", "1+", "2+", "3+"]
@@ -22,6 +23,10 @@ def _table() -> DensityTable:
     grading = load_assay("afb").grading
     assert isinstance(grading, AfbGrading)
     return grading.tables[0]
+
+
+def _slide(category: str) -> SlideScore:
+    return replace(SLIDE, category=category)
 
 
 def _graded(truth: str, said: str) -> GradedSlide:
@@ -82,3 +87,19 @@ def test_an_interval_holds_its_share() -> None:
 def test_a_field_at_900_has_a_quarter_of_the_area_at_450() -> None:
     assert twin_field_mm2(450) == pytest.approx(0.2, rel=0.01)
     assert twin_field_mm2(900) == pytest.approx(twin_field_mm2(450) / 4, rel=0.001)
+
+
+def test_sensitivity_counts_every_slide_that_is_not_called() -> None:
+    scores = [_slide("MAL"), _slide("AUS"), _slide("NFM"), _slide("unsatisfactory")]
+    share, low, high = called(scores, ("AUS", "SFM", "MAL"), np.random.default_rng(0))
+    assert share == 0.5
+    assert 0.0 <= low < share < high <= 1.0
+    assert called(scores, ("SFM",), np.random.default_rng(0)) == [0.0, 0.0, 0.0]
+
+
+def test_specificity_is_of_slides_below_the_cut_off() -> None:
+    figures = specificity([_slide("NFM"), _slide("ND"), _slide("AUS"), _slide("MAL")], np.random.default_rng(0))
+    assert figures["specificity_at_t1"][0] == 0.5
+    assert figures["specificity_at_t3"][0] == 0.75
+    low, high = figures["specificity_at_t3"][1:]
+    assert low < 0.75 < high
