@@ -27,9 +27,9 @@ from engines.training.settling import Settled, point_at, settle
 from engines.training.subjects import AFB, AFB_450, Subject
 
 _WINDOW = 256
-_POOL_SIDE = 352
-_TILE_SEED, _COLLAGE_SEED, _SHEET_SEED = 1000, 11, 12
-_FIRST_SLIDE = 20_000  # earlier ones trained version 0.1
+_SHEET_PX = 352
+_FIELD_SEED, _COLLAGE_SEED, _SHEET_SEED = 1000, 11, 12
+_FIRST_SLIDE = 40_000  # earlier ones trained versions 0.1 and 0.2
 _FALSE_PER_FIELD = 0.01
 _SUBJECTS = {900: AFB, 450: AFB_450}
 
@@ -39,9 +39,10 @@ def main(
     crops: Annotated[Path, typer.Option(help="folder with the subfolders afb and non_afb")],
     out: Annotated[Path, typer.Option(help="folder for pools, fields, checkpoints and the package")],
     magnification: Annotated[int, typer.Option(help="900 or 450")] = 900,
-    steps: Annotated[int, typer.Option(help="training steps")] = 8000,
-    tiles: Annotated[int, typer.Option(help="training tiles of each kind, rendered and laid from crops")] = 1200,
-    batch: Annotated[int, typer.Option(help="tiles a step")] = 8,
+    steps: Annotated[int, typer.Option(help="training steps")] = 10000,
+    fields: Annotated[int, typer.Option(help="rendered training fields")] = 480,
+    collages: Annotated[int, typer.Option(help="training pictures laid from crops")] = 1200,
+    batch: Annotated[int, typer.Option(help="windows of them a step")] = 8,
     validation_slides: Annotated[int, typer.Option(help="slides for the operating point, half without bacilli")] = 40,
     start: Annotated[Path | None, typer.Option(help="checkpoint whose network to go on from")] = None,
     seed: Annotated[int, typer.Option(help="of the network's first weights and of the order of samples")] = 1,
@@ -54,12 +55,13 @@ def main(
         raise typer.BadParameter(f"{magnification}: must be one of {', '.join(map(str, _SUBJECTS))}")
     subject = _SUBJECTS[magnification]
     everything = read_crops(crops)
-    collages = _collages(subject, everything, "training")
-    real = build_pool(out / "collages.npz", tiles, _COLLAGE_SEED, lambda rng, _: collages.lay(rng))
+    laying = _collages(subject, everything, "training")
+    side_by_side = threads + workers
+    real = build_pool(out / "collages", collages, _COLLAGE_SEED, lambda rng, _: laying.lay(rng), side_by_side)
+    lone = build_pool(out / "sheets", collages // 2, _SHEET_SEED, lambda rng, _: laying.sheet(rng), side_by_side)
     rendered = build_pool(
-        out / "tiles.npz", tiles, _TILE_SEED, tile_source(subject, seeds.TRAINING[_FIRST_SLIDE:], _POOL_SIDE)
+        out / "pool", fields, _FIELD_SEED, tile_source(subject, seeds.TRAINING[_FIRST_SLIDE:]), side_by_side
     )
-    lone = build_pool(out / "sheets.npz", tiles // 2, _SHEET_SEED, lambda rng, _: collages.sheet(rng))
     pools = (rendered, real, rendered, lone)
     torch.manual_seed(seed)
     net = HeatmapNet(subject.stages, len(subject.labels))
@@ -72,8 +74,8 @@ def main(
         out,
     )
     kept = _collages(subject, everything, "validation")
-    shown = build_pool(out / "calibration.npz", 40, 3, tile_source(subject, seeds.CALIBRATION, _POOL_SIDE))
-    laid = build_pool(out / "calibration_collages.npz", 24, 4, lambda rng, _: kept.lay(rng))
+    shown = build_pool(out / "calibration", 40, 3, tile_source(subject, seeds.CALIBRATION, (_SHEET_PX, _SHEET_PX)))
+    laid = build_pool(out / "calibration_collages", 24, 4, lambda rng, _: kept.lay(rng))
     pictures = [sample.picture for sample in (*shown, *laid)]
     settle(
         out / "package",
@@ -86,7 +88,7 @@ def main(
 
 def _collages(subject: Subject, crops: CropSet, part: str) -> Collages:
     sigma_px = subject.bump_px(0.0)
-    return Collages(select(crops, part), subject.scale.native_um_per_px, subject.stride, sigma_px, _POOL_SIDE)
+    return Collages(select(crops, part), subject.scale.native_um_per_px, subject.stride, sigma_px, _SHEET_PX)
 
 
 def _choose(subject: Subject, folder: Path, kept: Path, slides: int) -> Settled:
@@ -105,7 +107,7 @@ def _choose(subject: Subject, folder: Path, kept: Path, slides: int) -> Settled:
 def _recipe(subject: Subject) -> Recipe:
     return Recipe(
         name=subject.name,
-        version="0.2.0",
+        version="0.3.0",
         assay=subject.assay,
         labels=subject.labels,
         scale=subject.scale,

@@ -39,13 +39,13 @@ AFB_450_STAGES = (
     Stage(64),
 )
 SEROUS_STAGES = (
-    Stage(16, kernel=5, stride=2),
-    Stage(32, stride=2),
-    Stage(48),
-    Stage(48),
-    Stage(96, stride=2),
-    Stage(96),
-    Stage(96, dilation=2),
-    Stage(96, dilation=2),
-    Stage(96, dilation=2),
+    Stage(32, kernel=5, stride=2),
+    Stage(48, stride=2),
+    Stage(64),
+    Stage(64),
+    Stage(128, stride=2),
+    Stage(128),
+    Stage(128, dilation=2),
+    Stage(128, dilation=2),
+    Stage(128, dilation=2),
 )

@@ -16,15 +16,21 @@ from engines.training.subjects import Subject
 from engines.training.targets import Sample
 from engines.training.twin_tiles import FIELD_PX, UNCERTAIN, Tile, TileMaker, to_sample
 
-_TILES_PER_SLIDE = 5
+_TILES_PER_SLIDE = 4
 _FLOOR = 0.02
 
 
 def tile_source(
-    subject: Subject, seeds: range, side: int, rate: Callable[[np.random.Generator], float] | None = None
+    subject: Subject,
+    seeds: range,
+    side_px: tuple[int, int] = FIELD_PX,
+    rate: Callable[[np.random.Generator], float] | None = None,
 ) -> Callable[[np.random.Generator, int], Sample]:
-    """make(rng, index) for `pools.build_pool`: tiles of twin slides, five from each slide of `seeds` in turn."""
-    maker = TileMaker(subject.microscope, subject.label_of, (side, side))
+    """make(rng, index) for `pools.build_pool`: tiles of twin slides, four from each slide of `seeds` in turn.
+
+    side_px: width and height. A whole field costs hardly more than a small tile, most of it being the slide's.
+    """
+    maker = TileMaker(subject.microscope, subject.label_of, side_px)
     current: list[tuple[int, Slide]] = []
 
     def make(rng: np.random.Generator, index: int) -> Sample:

@@ -25,16 +25,16 @@ from engines.training.settling import Settled, most_telling, point_at, settle
 from engines.training.subjects import SEROUS
 
 _WINDOW = 320
-_POOL_SIDE = 400
-_TILE_SEED = 1000
-_FIRST_SLIDE = 20_000  # earlier ones trained version 0.1
+_CALIBRATION_PX = (400, 400)
+_FIELD_SEED = 1000
+_FIRST_SLIDE = 40_000  # earlier ones trained versions 0.1 and 0.2
 _PHOTOMETRY = Photometry(gain=0.10, stain=0.15, gamma=0.08, hue=0.03, blur_px=0.7, noise=3.0, jpeg=0.2)
 # A slide that must stand out: 0.2 % malignant among the cells of 60 fields; the assay's own spread of false rates.
 _SHARE, _CELLS, _SPREAD = 0.002, 10_000, 0.7
 _CUTOFFS = {"t1": 0.3, "t2": 0.6, "t3": 0.9}
 _RECIPE = Recipe(
     name=SEROUS.name,
-    version="0.2.0",
+    version="0.3.0",
     assay=SEROUS.assay,
     labels=SEROUS.labels,
     scale=SEROUS.scale,
@@ -54,9 +54,9 @@ _RECIPE = Recipe(
 def main(
     *,
     out: Annotated[Path, typer.Option(help="folder for pools, fields, checkpoints and the package")],
-    steps: Annotated[int, typer.Option(help="training steps")] = 7000,
-    tiles: Annotated[int, typer.Option(help="rendered training tiles")] = 1500,
-    batch: Annotated[int, typer.Option(help="tiles a step")] = 6,
+    steps: Annotated[int, typer.Option(help="training steps")] = 18000,
+    fields: Annotated[int, typer.Option(help="rendered training fields")] = 600,
+    batch: Annotated[int, typer.Option(help="windows of fields a step")] = 6,
     validation_slides: Annotated[int, typer.Option(help="slides for the operating point, half of them benign")] = 40,
     start: Annotated[Path | None, typer.Option(help="checkpoint whose network to go on from")] = None,
     seed: Annotated[int, typer.Option(help="of the network's first weights and of the order of samples")] = 1,
@@ -69,7 +69,7 @@ def main(
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     pool = build_pool(
-        out / "tiles.npz", tiles, _TILE_SEED, tile_source(SEROUS, seeds.TRAINING[_FIRST_SLIDE:], _POOL_SIDE)
+        out / "pool", fields, _FIELD_SEED, tile_source(SEROUS, seeds.TRAINING[_FIRST_SLIDE:]), threads + workers
     )
     torch.manual_seed(seed)
     net = HeatmapNet(SEROUS.stages, len(SEROUS.labels))
@@ -81,7 +81,7 @@ def main(
         Schedule(steps=steps, batch=batch, seed=seed, threads=threads, workers=workers),
         out,
     )
-    calibration = build_pool(out / "calibration.npz", 64, 3, tile_source(SEROUS, seeds.CALIBRATION, _POOL_SIDE))
+    calibration = build_pool(out / "calibration", 64, 3, tile_source(SEROUS, seeds.CALIBRATION, _CALIBRATION_PX))
     pictures = [sample.picture for sample in calibration]
     settle(
         out / "package",

@@ -79,8 +79,13 @@ def _serous_slide(seed: int, rate: float) -> Slide:
 
 
 def _hard_serous_slide(seed: int, rate: float) -> Slide:
-    """With as many reactive cells as a slide may have, and more: what a malignant cell is mistaken for."""
-    content = SerousSettings(malignant=rate, reactive=Interval(low=0.04, high=0.25))
+    """Crowded with what a malignant cell is mistaken for: reactive cells, and clusters of benign ones."""
+    content = SerousSettings(
+        malignant=rate,
+        reactive=Interval(low=0.1, high=0.5),
+        benign_clustered=0.25,
+        nucleated_per_field=Interval(low=120.0, high=700.0),
+    )
     return make_slide(SlideSettings(content=Content.SEROUS, serous=content), seed)
 
 
@@ -94,11 +99,11 @@ def _afb_slide(seed: int, rate: float) -> Slide:
 
 
 def _serous_rate(rng: np.random.Generator) -> float:
-    """A third of the slides benign, the others with 5 to 40 % malignant cells.
+    """A third of the slides benign, the others with 10 to 50 % malignant cells.
 
     A network that rarely sees one learns nothing about it; how rare they are is for the operating point.
     """
-    return 0.0 if rng.random() < 0.33 else float(rng.uniform(0.05, 0.4))
+    return 0.0 if rng.random() < 0.33 else float(rng.uniform(0.1, 0.5))
 
 
 def _afb_rate(rng: np.random.Generator) -> float:

@@ -110,18 +110,43 @@ def test_windows_keep_objects_on_their_targets() -> None:
         assert np.array_equal(bright, sample.target[0] == 1.0)
 
 
+def _noise(rng: np.random.Generator, _: int) -> Sample:
+    picture = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    return Sample(picture, np.zeros((1, 2, 2), np.float32), np.ones((1, 2, 2), np.float32))
+
+
+def _same(first: list[Sample], second: list[Sample]) -> bool:
+    return all(np.array_equal(a.picture, b.picture) for a, b in zip(first, second, strict=True))
+
+
 def test_a_pool_is_made_once(tmp_path: Path) -> None:
     made: list[int] = []
 
     def make(rng: np.random.Generator, index: int) -> Sample:
         made.append(index)
-        picture = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        return Sample(picture, np.zeros((1, 2, 2), np.float32), np.ones((1, 2, 2), np.float32))
+        return _noise(rng, index)
 
-    first = build_pool(tmp_path / "pool.npz", 3, 7, make)
-    again = build_pool(tmp_path / "pool.npz", 3, 7, make)
+    first = build_pool(tmp_path / "pool", 3, 7, make)
+    again = build_pool(tmp_path / "pool", 3, 7, make)
     assert made == [0, 1, 2]
-    assert all(np.array_equal(a.picture, b.picture) for a, b in zip(first, again, strict=True))
+    assert _same(first, again)
+
+
+def test_a_pool_goes_on_where_it_stopped_and_is_the_same_whoever_made_it(tmp_path: Path) -> None:
+    whole = build_pool(tmp_path / "whole", 30, 7, _noise)
+    side_by_side = build_pool(tmp_path / "parts", 30, 7, _noise, workers=2)
+    assert _same(whole, side_by_side)
+    lost = sorted((tmp_path / "parts").iterdir())[1]
+    lost.unlink()
+    assert _same(whole, build_pool(tmp_path / "parts", 30, 7, _noise))
+
+
+def test_a_pool_whose_worker_fails_says_so(tmp_path: Path) -> None:
+    def broken(rng: np.random.Generator, index: int) -> Sample:
+        raise ValueError("no slide")
+
+    with pytest.raises(ChildProcessError, match="pool"):
+        build_pool(tmp_path / "pool", 30, 7, broken, workers=2)
 
 
 def test_ranking_figures_on_known_scores() -> None:
