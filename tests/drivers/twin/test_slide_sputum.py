@@ -46,6 +46,41 @@ def test_bacilli_are_clustered_not_scattered() -> None:
     assert 0.2 < clumping < 0.6
 
 
+def test_bacilli_of_a_group_lie_beside_each_other_in_one_direction_and_plane() -> None:
+    """Of rods that lie across each other at random, a quarter would be nearer than 0.7 µm and half turned by 45°."""
+    found = [o for o in whole_smear(5, afb_per_mm2=60.0, blank_share=0.0).objects if o.kind == AFB]
+    places = np.array([(o.x_um, o.y_um) for o in found])
+    apart = np.hypot(places[:, None, 0] - places[:, 0], places[:, None, 1] - places[:, 1])
+    np.fill_diagonal(apart, np.inf)
+    nearest, distance = apart.argmin(axis=1), apart.min(axis=1)
+    grouped = np.flatnonzero(distance < 3.0)
+    assert 0.2 < grouped.size / len(found) < 0.4
+    assert (distance[grouped] < 0.7).mean() < 0.06
+    angles, heights = (np.array([getattr(o, name) for o in found]) for name in ("angle_rad", "z_um"))
+    turned = np.abs(np.angle(np.exp(2j * (angles[grouped] - angles[nearest[grouped]])))) / 2.0
+    assert np.median(turned) < np.radians(15.0)
+    assert np.quantile(turned, 0.95) > np.radians(25.0)  # some form a V
+    assert np.median(np.abs(heights[grouped] - heights[nearest[grouped]])) < 0.4
+
+
+def test_a_group_at_a_tile_border_is_whole_in_every_view() -> None:
+    """Tiles of content meet at multiples of 223.6 µm; what a group reaches beyond its own must not be lost."""
+    smear = SputumSettings.model_validate(NO_CELLS | {"afb_per_mm2": 6000.0, "blank_share": 0.0})
+    slide = make(SlideSettings(content="sputum", sputum=smear), 7)
+    tiles = range(150, 162)
+    all_of_it = slide.scene(tiles.start * 223.6, 12_000.0, 100, 100, 32.0)
+    places = [(o.x_um, o.y_um) for o in all_of_it.objects if o.kind == AFB]
+    lost, seen = 0, 0
+    for tile in tiles:
+        start = tile * 223.6 + 5.0  # beyond the border, but not beyond the groups that reach over it
+        strip = slide.scene(start, 12_000.0, 2, 100, 32.0)
+        of_strip = {(o.x_um, o.y_um) for o in strip.objects if o.kind == AFB}
+        expected = {(x, y) for x, y in places if 0.0 <= x - start < 20.0}
+        lost, seen = lost + len(expected - of_strip), seen + len(expected)
+    assert seen > 600
+    assert lost == 0
+
+
 def test_high_power_fields_and_mm2_mean_the_same() -> None:
     by_field = bacilli(whole_smear(4, afb_per_hpf=0.5))
     by_area = bacilli(whole_smear(4, afb_per_mm2=0.5 / 0.0314))
