@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -27,23 +27,10 @@ def measure_scales(
 ) -> dict[str, float]:
     """Step size of each tensor in `group_of`: the clip that loses least in the mean square over the pictures.
 
-    group_of: tensor → its group; tensors of one group get one step. Big pictures go through in pieces, so that the
-    watched tensors together stay within a quarter of a gigabyte. Whole numbers that fit are kept as they are (step 1).
+    group_of: tensor → its group; tensors of one group get one step. Whole numbers that fit are kept as they are
+    (step 1).
     """
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
-    present = {port.name for port in model.graph.output}
-    tensors = sorted(group_of)
-    probe.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in tensors if name not in present)
-    session = open_float(probe)
-    height, width = _piece(session, tensors, pictures[0])
-    exact = isinstance(session.get_inputs()[0].shape[1], int)
-
-    def values() -> Iterator[tuple[str, NDArray[np.float32]]]:
-        for picture in pictures:
-            for piece in windows(picture, height, width, exact=exact):
-                yield from zip(tensors, _run(session, tensors, piece), strict=True)
-
+    values = _watch(model, sorted(group_of), pictures)
     groups = set(group_of.values())
     highest = dict.fromkeys(groups, 0.0)
     integral = dict.fromkeys(groups, True)
@@ -63,6 +50,28 @@ def measure_scales(
     return {name: scales[group] for name, group in group_of.items()}
 
 
+def channel_steps(
+    model: onnx.ModelProto, tensors: Sequence[str], pictures: Sequence[NDArray[np.uint8]]
+) -> dict[str, NDArray[np.float64]]:
+    """Of each tensor (1, C, H, W), the step (C,) that would suit every channel alone; 0 where it is always 0."""
+    values = _watch(model, tensors, pictures)
+    highest: dict[str, NDArray[np.float64]] = {}
+    for name, value in values():
+        largest = np.abs(value[0]).max(axis=(1, 2), initial=0.0).astype(np.float64)
+        highest[name] = np.maximum(highest.get(name, largest), largest)
+    _require_finite({name: float(tops.max(initial=0.0)) for name, tops in highest.items()})
+    counts = {name: np.zeros((tops.size, _BINS), np.int64) for name, tops in highest.items()}
+    for name, value in values():
+        tops = np.where(highest[name] > 0.0, highest[name], 1.0)
+        for channel, plane in enumerate(np.abs(value[0])):
+            bins = np.minimum((plane.ravel() * (_BINS / tops[channel])).astype(np.int32), _BINS - 1)
+            counts[name][channel] += np.bincount(bins, minlength=_BINS)
+    return {
+        name: np.array([best_scale(c, top) if top > 0.0 else 0.0 for c, top in zip(counts[name], tops, strict=True)])
+        for name, tops in highest.items()
+    }
+
+
 def best_scale(counts: NDArray[np.int64], highest: float) -> float:
     """Step with the least mean square error for values whose magnitudes have histogram `counts` over [0, highest]."""
     if highest <= 0.0:
@@ -78,21 +87,46 @@ def best_scale(counts: NDArray[np.int64], highest: float) -> float:
     return float(best)
 
 
+def _watch(
+    model: onnx.ModelProto, tensors: Sequence[str], pictures: Sequence[NDArray[np.uint8]]
+) -> Callable[[], Iterator[tuple[str, NDArray[np.float32]]]]:
+    """A way to go through the values of `tensors` on `pictures`, again at each call.
+
+    Big pictures go through in pieces, so that the watched tensors together stay within a quarter of a gigabyte.
+    """
+    probe = onnx.ModelProto()
+    probe.CopyFrom(model)
+    present = {port.name for port in model.graph.output}
+    watched = list(tensors)
+    probe.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in watched if name not in present)
+    session = open_float(probe)
+    height, width = _piece(session, watched, pictures[0])
+    exact = isinstance(session.get_inputs()[0].shape[1], int)
+
+    def values() -> Iterator[tuple[str, NDArray[np.float32]]]:
+        for picture in pictures:
+            for piece in windows(picture, height, width, exact=exact):
+                yield from zip(watched, run_on(session, watched, piece), strict=True)
+
+    return values
+
+
 def _piece(session: onnxruntime.InferenceSession, tensors: list[str], picture: NDArray[np.uint8]) -> tuple[int, int]:
     """Height and width that pictures are cut to: the network's own, or as large as the budget allows."""
     _, height, width, _ = session.get_inputs()[0].shape
     if isinstance(height, int) and isinstance(width, int):
         return height, width
     sample = next(windows(picture, _GRAIN, _GRAIN, exact=True))
-    per_pixel = sum(value.nbytes for value in _run(session, tensors, sample)) / _GRAIN**2
+    per_pixel = sum(value.nbytes for value in run_on(session, tensors, sample)) / _GRAIN**2
     side = int(np.sqrt(_BUDGET_BYTES / max(per_pixel, 1.0))) // _GRAIN * _GRAIN
     side = int(np.clip(side, _GRAIN, _LARGEST))
     return side, side
 
 
-def _run(
+def run_on(
     session: onnxruntime.InferenceSession, tensors: list[str], picture: NDArray[np.uint8]
 ) -> list[NDArray[np.float32]]:
+    """Values of `tensors` on `picture` (H, W, 3). Raises EngineError when the network does not take its size."""
     feed = {session.get_inputs()[0].name: np.ascontiguousarray(picture)[np.newaxis]}
     try:
         answers: list[NDArray[np.float32]] = session.run(tensors, feed)

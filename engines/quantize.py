@@ -2,8 +2,8 @@
 
 Activations are quantised per tensor, weights per output channel, symmetric, signed, zero point 0; biases stay float,
 in whole steps of (input's step x weights' step), so that a runtime that keeps them as integers says the same.
-Where Q/DQ pairs go is `engines.qdq_plan`; what comes before is `engines.float_network`. Scales are measured on real
-pictures; without any there is no quantisation.
+Where Q/DQ pairs go is `engines.qdq_plan`; what comes before is `engines.float_network` and `engines.equalize`, and last
+`engines.weight_fitting`. Scales are measured on real pictures; without any there is no quantisation.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from onnx import helper, numpy_helper
 from engines.activation_scales import LEVELS, measure_scales
 from engines.calibration import MINIMUM, Calibration, identify, require_pictures
 from engines.cpu_rewrite.branches import BRANCH_KEY
+from engines.equalize import equalize
 from engines.errors import EngineError
 from engines.float_network import constants_of, prepare
 from engines.qdq_plan import WEIGHTED, Plan, plan
+from engines.weight_fitting import fit_weights
 
 SCHEME = "s8-symmetric-qdq"
 CALIBRATION_KEY = "calibration_sha256"
@@ -41,12 +43,13 @@ def quantize(
     weights in FP32: scales that are guessed give a network nobody has tested.
     """
     require_pictures(pictures, minimum)
-    folded = _plain_gemms(prepare(model))
+    folded = equalize(_plain_gemms(prepare(model)), pictures)
     weights = constants_of(folded)
     where = plan(folded.graph, weights)
     scales = measure_scales(folded, where.group_of, pictures)
     calibration = identify(pictures)
-    return _insert(folded, where, weights, scales, calibration), calibration
+    inserted = _insert(folded, where, weights, scales, calibration)
+    return fit_weights(inserted, folded, pictures), calibration
 
 
 @dataclass
