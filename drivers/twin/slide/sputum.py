@@ -24,18 +24,19 @@ _CONTENT, _BACILLI, _MUCUS, _GRAIN = 21, 22, 23, 27  # random streams
 
 # Shares of the confusers; the rest of the smear has its own densities.
 _CONFUSERS = {"precipitate": 0.30, "crystal": 0.15, "red_fibre": 0.10, "blue_rod": 0.30, "pink_fold": 0.15}
+# So many that a slide's false findings are many things, not one thing many times.
 _VARIANTS = {
-    "afb": 160,
-    "leucocyte": 40,
-    "smear": 16,
-    "squame": 8,
-    "speckle": 12,
-    "smudge": 20,
-    "precipitate": 24,
-    "crystal": 20,
-    "red_fibre": 16,
-    "blue_rod": 24,
-    "pink_fold": 16,
+    "afb": 480,
+    "leucocyte": 80,
+    "smear": 32,
+    "squame": 16,
+    "speckle": 48,
+    "smudge": 80,
+    "precipitate": 240,
+    "crystal": 160,
+    "red_fibre": 96,
+    "blue_rod": 240,
+    "pink_fold": 48,
 }
 _GRAIN_UM = 1.1
 _UNLISTED = {"speckle", "smudge"}
