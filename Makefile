@@ -6,7 +6,7 @@ SERIES := $(shell $(PYTHON) -c 'import sys; print("py3%d" % sys.version_info[1])
 CONSTRAINTS := constraints/$(SERIES).txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-engine bench-twin bench-witness bench-grades train-afb train-afb-450 train-serous release clean
+.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-engine bench-twin bench-witness bench-grades test-train train-afb train-afb-450 train-serous release clean
 
 install: $(VENV)/.installed
 
@@ -66,19 +66,18 @@ $(VENV)/.installed-train: $(VENV)/.installed
 CROPS ?= ../shared/data/zn_sputum_crops
 TRAIN := $(BIN)/python -m engines.training
 
-# Each network is trained twice: from nothing, then from there on more, or other, samples.
+# A tiny network from data to findings, label-free training, and what measures a release; needs PyTorch.
+test-train: $(VENV)/.installed-test $(VENV)/.installed-train
+	$(BIN)/python -m pytest -q tests/engines/training
+
 train-afb: $(VENV)/.installed-train
-	$(TRAIN).afb --crops $(CROPS) --out build/train/afb-first --steps 8000
-	$(TRAIN).afb --crops $(CROPS) --out build/train/afb-zn --steps 4000 --seed 2 \
-		--start build/train/afb-first/checkpoint.pt
+	$(TRAIN).afb --crops $(CROPS) --out build/train/afb-zn --fields 240 --steps 16000
 
 train-afb-450: $(VENV)/.installed-train
-	$(TRAIN).afb --crops $(CROPS) --out build/train/afb-zn-450 --magnification 450 --steps 5000
+	$(TRAIN).afb --crops $(CROPS) --out build/train/afb-zn-450 --magnification 450 --fields 240
 
 train-serous: $(VENV)/.installed-train
-	$(TRAIN).serous --out build/train/serous-first --tiles 1500 --steps 7000
-	$(TRAIN).serous --out build/train/serous-cytology --tiles 3000 --steps 10000 --seed 2 \
-		--start build/train/serous-first/checkpoint.pt
+	$(TRAIN).serous --out build/train/serous-cytology
 
 # Measures a shipped package and writes its card, e.g. make release PACKAGE=afb-zn EXTRA='--crops DIR'
 release: $(VENV)/.installed-train
