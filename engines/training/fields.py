@@ -44,7 +44,7 @@ def tile_source(
             if tile.labels.size or rng.random() < 0.15:
                 break
             tile = maker.render(slide, maker.random_place(slide, rng), draw_defocus(subject, rng), rng)
-        return to_sample(tile, len(subject.labels), subject.stride, subject.bump_px)
+        return to_sample(tile, len(subject.labels), subject.stride, subject.bump_px, subject.overlap)
 
     return make
 

@@ -81,6 +81,7 @@ def train(net: HeatmapNet, make_sample: MakeSample, schedule: Schedule, out: Pat
     )
     started, running = time.monotonic(), 0.0
     for step, (pictures, target, mask) in enumerate(batches, first):
+        torch.manual_seed(schedule.seed * 1_000_003 + step)  # what a layer draws, a resumed run draws again
         # bfloat16 halves the time of a step on processors that have it; losses and weights stay in float32.
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = net(pictures.float().contiguous(memory_format=torch.channels_last))

@@ -30,7 +30,8 @@ class Subject:
     """One network to train, from the trainer's side.
 
     name: of the package it becomes. labels: in the order of the network's channels. match_um: how near a detection
-    must lie to an object, from the object's size. bump_px: width of the training bump from an object's size in
+    must lie to an object, from the object's size. overlap: objects nearer to each other than this share of their size
+    are not taught apart. bump_px: width of the training bump from an object's size in
     pixels. draw_slide(seed, rate): a twin slide whose share (serous) or density per mm² (afb) of targets is `rate`;
     pool_slide: the same with more of what is easily mistaken, for training. pool_rate(rng): a rate for training.
     """
@@ -44,6 +45,7 @@ class Subject:
     label_of: LabelOf
     bump_px: Callable[[float], float]
     match_um: Callable[[float], float]
+    overlap: float
     draw_slide: Callable[[int, float], Slide]
     pool_slide: Callable[[int, float], Slide]
     pool_rate: Callable[[np.random.Generator], float]
@@ -126,6 +128,7 @@ SEROUS = Subject(
     label_of=_serous_label(0, 1, _SCOPE_450.depth_um),
     bump_px=lambda size: float(np.clip(0.13 * size, 7.0, 14.0)),
     match_um=lambda size: max(4.0, 0.4 * size),
+    overlap=0.4,
     draw_slide=_serous_slide,
     pool_slide=_hard_serous_slide,
     pool_rate=_serous_rate,
@@ -134,13 +137,14 @@ SEROUS = Subject(
 AFB = Subject(
     name="afb-zn",
     assay="afb",
-    labels=(Label(name="afb", target=True, box_um=(4.4, 4.4), separation_um=1.4),),
+    labels=(Label(name="afb", target=True, box_um=(4.4, 4.4), separation_um=0.7),),
     scale=Scale(native_um_per_px=0.1465, min_um_per_px=0.12, max_um_per_px=0.18),
     microscope=_SCOPE_900,
     stages=AFB_STAGES,
     label_of=_afb_label(_SCOPE_900.depth_um),
-    bump_px=lambda _: 5.0,
+    bump_px=lambda _: 3.0,
     match_um=lambda size: max(1.5, 0.5 * size),
+    overlap=0.2,  # bacilli lie side by side, and each counts
     draw_slide=_afb_slide,
     pool_slide=_hard_afb_slide,
     pool_rate=_afb_rate,

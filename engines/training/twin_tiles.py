@@ -127,10 +127,11 @@ class TileMaker:
         return float(x), float(y)
 
 
-def to_sample(tile: Tile, labels: int, stride: int, sigma_px: Callable[[float], float]) -> Sample:
+def to_sample(tile: Tile, labels: int, stride: int, sigma_px: Callable[[float], float], overlap: float = 0.4) -> Sample:
     """What the network should answer on a tile; sigma_px: width of a bump from an object's size in pixels.
 
-    Between objects that lie on top of each other the answer is left open, but for their centres.
+    Around what nobody could name, and between objects nearer to each other than `overlap` of their size, the answer is
+    left open, but for their centres.
     """
     height, width = tile.picture.shape[:2]
     shape = (labels, -(-height // stride), -(-width // stride))
@@ -138,7 +139,8 @@ def to_sample(tile: Tile, labels: int, stride: int, sigma_px: Callable[[float], 
     rows = np.arange(shape[1])[:, None] * stride
     cols = np.arange(shape[2])[None, :] * stride
     for label, (x, y, w, h) in zip(tile.labels, tile.places, strict=True):
-        reach = max(0.4 * max(w, h), 1.5 * stride)
+        size = max(w, h)
+        reach = max(0.4 * size, 1.5 * stride) if label == UNCERTAIN else max(overlap * size, stride)
         near = np.hypot(tile.places[:, 0] - x, tile.places[:, 1] - y) < reach
         if label == UNCERTAIN or int(near.sum()) > 1:
             mask[:, np.hypot(rows - y, cols - x) < reach] = 0.0
