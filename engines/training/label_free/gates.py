@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import onnx
 import typer
-from onnx import numpy_helper
 
 from engines.onnx_cpu import OnnxCpuScorer
 from engines.package import load_package
 from engines.qdq_rules import lint
-from engines.training.architecture import INPUT_SCALE
-from engines.training.export import build_onnx
-from engines.training.label_free.learn import STAGES
-from engines.training.label_free.parity import rank_parity, session_of
+from engines.training.assess.float_scorer import FloatNetwork
+from engines.training.label_free.parity import rank_parity
 from engines.training.label_free.pictures import find_fields, read_field
 from engines.training.label_free.statistics import poisson_excess, threshold_for
 from engines.training.label_free.twin import SlideSeen, look_with, see
-from engines.training.loop import load_weights
 from engines.training.metrics import auroc
-from engines.training.network import HeatmapNet
 
 _RATE = 1e-3
 _PICTURES = 24
@@ -33,19 +27,13 @@ _PICTURES = 24
 def main(
     slides: Annotated[Path, typer.Argument(help="Folder of slides, as `twin write` makes them.")],
     package: Annotated[Path, typer.Option(help="The INT8 package.")],
-    checkpoint: Annotated[Path, typer.Option(help="The checkpoint it was made from.")],
+    fp32: Annotated[Path, typer.Option(help="The network before quantisation, as training leaves it in its folder.")],
     fields: Annotated[int, typer.Option(min=1, help="Fields of each slide.")] = 12,
 ) -> None:
     """Rank correlation, slide AUROC and sensitivity at a fixed false rate, FP32 against INT8 on the same fields."""
     loaded = load_package(package)
     quantised = onnx.load_from_string(loaded.onnx_bytes)
-    net = HeatmapNet(STAGES, len(loaded.manifest.labels))
-    load_weights(net, checkpoint)
-    layers = net.eval().folded()
-    # The package's last bias carries the shift of its thresholds; with it both networks count alike.
-    biases = {i.name: numpy_helper.to_array(i) for i in quantised.graph.initializer}
-    layers[-1] = replace(layers[-1], bias=biases[f"conv{len(layers) - 1}_bias"])
-    full = session_of(build_onnx(layers, INPUT_SCALE, loaded.manifest.name))
+    full = FloatNetwork(fp32).probabilities
     scorer = OnnxCpuScorer(loaded)
     threshold = loaded.operating_point.threshold
     found = find_fields(slides)

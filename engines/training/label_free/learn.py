@@ -11,21 +11,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnx
 import torch
 
 from engines.errors import EngineError
 from engines.package import DataSource, EnginePackage, OperatingPointSpec
 from engines.training.architecture import INPUT_SCALE, Stage
+from engines.training.assess.float_scorer import FloatNetwork
 from engines.training.augment import Photometry
 from engines.training.export import build_onnx
 from engines.training.label_free.card import write_card_of
-from engines.training.label_free.parity import rank_parity, session_of
+from engines.training.label_free.parity import rank_parity
 from engines.training.label_free.pictures import FieldFile, find_fields
 from engines.training.label_free.samples import Mixing, Tiles, cut_tiles, draw_window
 from engines.training.label_free.settle import Settled, settle
 from engines.training.loop import Schedule, train
 from engines.training.network import HeatmapNet
 from engines.training.packaging import THRESHOLD, Recipe, open_scorer, shift_logits, write_package
+from engines.training.settling import FLOAT_FILE
 from engines.training.subjects import SEROUS
 
 _log = logging.getLogger(__name__)
@@ -109,7 +112,9 @@ def train_net(tiles: Tiles, plan: Plan, out: Path) -> HeatmapNet:
 
 
 def learn(folder: Path, out: Path, plan: Plan, work: Path) -> Learned:
-    """Train on the fields under `folder` and write a package to `out`; `work` keeps the checkpoint.
+    """Train on the fields under `folder` and write a package to `out`.
+
+    `work` keeps the checkpoint and the network before quantisation.
 
     Raises EngineError when the fields are missing, too few, unreadable or hold too few nuclei.
     """
@@ -144,7 +149,8 @@ def learn(folder: Path, out: Path, plan: Plan, work: Path) -> Learned:
         (*tiles.unreadable, *held_tiles.unreadable),
         time.monotonic() - started,
     )
-    ranks = rank_parity(session_of(build_onnx(shifted, INPUT_SCALE, plan.name)), open_scorer(out), pictures)
+    onnx.save(build_onnx(shifted, INPUT_SCALE, plan.name), work / FLOAT_FILE)
+    ranks = rank_parity(FloatNetwork(work / FLOAT_FILE).probabilities, open_scorer(out), pictures)
     _log.info("rank correlation FP32 to INT8 %.4f", ranks)
     measured = {"rank correlation FP32 to INT8 on tiles of these slides": f"{ranks:.4f}"}
     write_card_of(learned.package, learned.settled, _facts(learned), measured)

@@ -5,29 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from engines.onnx_cpu import OnnxCpuScorer
-from engines.packaging import INPUT_NAME
 
 Probabilities = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 _NOTHING = 0.018  # probability of logit -4: ranks among cells where both say "nothing" mean nothing
-
-
-def session_of(model: onnx.ModelProto) -> Probabilities:
-    """The FP32 network on the processor: uint8 (H, W, 3) → probabilities (labels, h, w)."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-
-    def probabilities(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        maps: NDArray[np.float32] = session.run(None, {INPUT_NAME: np.ascontiguousarray(picture)[np.newaxis]})[0][0]
-        return maps
-
-    return probabilities
 
 
 def rank_parity(full: Probabilities, scorer: OnnxCpuScorer, pictures: Sequence[NDArray[np.uint8]]) -> float:

@@ -17,18 +17,20 @@ from engines.onnx_cpu import OnnxCpuScorer  # noqa: E402
 from engines.package import MODEL_CARD, load_package  # noqa: E402
 from engines.qdq_rules import lint  # noqa: E402
 from engines.training.architecture import INPUT_SCALE, Stage  # noqa: E402
+from engines.training.assess.float_scorer import FloatNetwork  # noqa: E402
 from engines.training.augment import Photometry  # noqa: E402
 from engines.training.export import build_onnx  # noqa: E402
 from engines.training.label_free.ablation import look_by_distance, look_by_size, table  # noqa: E402
 from engines.training.label_free.learn import Learned, Plan, learn, split  # noqa: E402
 from engines.training.label_free.oneclass import features_of, fit_diagonal, train_encoder, train_student  # noqa: E402
-from engines.training.label_free.parity import rank_parity, session_of  # noqa: E402
+from engines.training.label_free.parity import rank_parity  # noqa: E402
 from engines.training.label_free.pictures import find_fields  # noqa: E402
 from engines.training.label_free.samples import cut_tiles  # noqa: E402
 from engines.training.label_free.twin import figures_of, look_with, see  # noqa: E402
 from engines.training.loop import load_weights  # noqa: E402
 from engines.training.network import HeatmapNet  # noqa: E402
 from engines.training.packaging import shift_logits  # noqa: E402
+from engines.training.settling import FLOAT_FILE  # noqa: E402
 
 from .painted_cells import paint_field, write_fields  # noqa: E402
 
@@ -83,12 +85,13 @@ def test_int8_ranks_much_as_fp32_does(made: tuple[Learned, Path]) -> None:
     load_weights(net, folder / "work" / "checkpoint.pt")
     layers = shift_logits(net.eval().folded(), learned.settled.thresholds)
     pictures = [paint_field(np.random.default_rng([5, i]), 480, 16, large=2)[0] for i in range(6)]
-    full = session_of(build_onnx(layers, INPUT_SCALE, "n"))
+    full = FloatNetwork(folder / "work" / FLOAT_FILE).probabilities
     scorer = OnnxCpuScorer(load_package(folder / "package"))
     assert 0.8 <= rank_parity(full, scorer, pictures) < 1.0
     blind = replace(layers[-1], bias=np.full(2, -20.0, np.float32))
+    onnx.save(build_onnx([*layers[:-1], blind], INPUT_SCALE, "n"), folder / "blind.onnx")
     with pytest.raises(ValueError, match="sees nothing"):
-        rank_parity(session_of(build_onnx([*layers[:-1], blind], INPUT_SCALE, "n")), scorer, pictures)
+        rank_parity(FloatNetwork(folder / "blind.onnx").probabilities, scorer, pictures)
 
 
 def test_slides_are_seen_and_ranked(made: tuple[Learned, Path]) -> None:
