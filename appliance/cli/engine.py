@@ -1,4 +1,4 @@
-"""`cytoscan engine …`: make engine packages."""
+"""`cytoscan engine …`: make engine packages, and measure them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 
 from appliance.assays import load_assay
 from appliance.assays.model import Assay
-from appliance.cli import engine_train
+from appliance.cli import engine_evaluate, engine_train
 from appliance.cli.engine_labels import labels_for, scale_for
 from appliance.cli.engine_options import (
     normalisation_from,
@@ -22,8 +22,9 @@ from appliance.cli.engine_options import (
 from appliance.cli.result import write_json
 from engines.importing import Imported, Request, import_network
 
-app = typer.Typer(help="Make engine packages: networks as the appliance runs them. Research use only.")
+app = typer.Typer(help="Make and measure engine packages: networks as the appliance runs them. Research use only.")
 app.command("train")(engine_train.train)
+app.command("evaluate")(engine_evaluate.evaluate)
 
 
 class Head(str, Enum):
