@@ -38,6 +38,7 @@ AFB_450_STAGES = (
     Stage(48, dilation=2),
     Stage(64),
 )
+# Air-drying swells every cell of a slide: the last layers see 40 µm around, so that neighbours give the measure.
 SEROUS_STAGES = (
     Stage(32, kernel=5, stride=2),
     Stage(48, stride=2),
@@ -46,6 +47,6 @@ SEROUS_STAGES = (
     Stage(128, stride=2),
     Stage(128),
     Stage(128, dilation=2),
-    Stage(128, dilation=2),
-    Stage(128, dilation=2),
+    Stage(128, dilation=4),
+    Stage(128, dilation=8),
 )
