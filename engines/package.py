@@ -103,7 +103,6 @@ class OperatingPointSpec(_Strict):
     false_per_cell: float = Field(ge=0)
     cutoffs: dict[str, float] = Field(default_factory=dict)
     source: str
-    weak_ratio: float = Field(default=0.0, ge=0)
 
 
 class DataSource(_Strict):

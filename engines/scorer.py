@@ -66,8 +66,6 @@ class OperatingPoint:
     false_per_cell: false findings per counted nucleated cell (serous; 0 where the assay counts no cells).
     cutoffs: slide-score cut-offs by name (serous: t1, t2, t3), empty where the assay has none.
     source: which slides it was measured on.
-    weak_ratio: false findings for each weaker one that is reported below the threshold, on benign slides; 0 where it
-    was not measured. A slide whose cells all look a little suspicious shows it by those.
     """
 
     name: str
@@ -77,4 +75,3 @@ class OperatingPoint:
     false_per_cell: float
     cutoffs: dict[str, float]
     source: str
-    weak_ratio: float = 0.0

@@ -2,16 +2,14 @@
 
 Slide score, a pure function of the findings' probabilities, the number of nucleated cells C and the operating point:
 
-    B = max(L (C - n), r m) + b0           expected false findings: L per cell, or r for each of the slide's own m weak
-                                           findings (reported, below the threshold), whichever is more; b0 the floor
+    B = L (C - n) + b0                     expected false findings; L per cell, b0 the background floor
     z = signed root of the deviance of n from B, false rates varying between slides (`evidence.excess`)
     t = mean over the k best findings of (logit p - logit threshold), missing ones counting 0
     score = squash(z + w t)                in (0, 1): 0.5 at the assay's `centre`, 0.75 one `half_scale` above
 
-It rises with every further finding and with every finding's probability, and falls with the number of cells that
-carried none and of those that were only weakly suspicious: where drying swelled all cells, many are. It ranks slides by
-the evidence for a share of malignant cells. It is no probability of malignancy; what it means on slides is said by the
-cut-offs t1, t2, t3, which come from validation slides with the operating point.
+It rises with every further finding and with every probability, and falls with the number of cells that carried no
+finding: it ranks slides by the evidence for a share of malignant cells. It is no probability of malignancy; what it
+means on slides is said by the cut-offs t1, t2, t3, which come from validation slides with the operating point.
 """
 
 from __future__ import annotations
@@ -46,23 +44,18 @@ class _Evidence:
 
 
 def slide_score(
-    n: int, cells: int, probabilities: Sequence[float], point: OperatingPoint, scoring: TisScoring, weak: int = 0
+    n: int, cells: int, probabilities: Sequence[float], point: OperatingPoint, scoring: TisScoring
 ) -> float:
     """The score of the module's formula, strictly between 0 and 1.
 
     n: target findings at or above the threshold. cells: nucleated cells, the findings included. probabilities: of
-    those findings, in any order (fewer than n may be known). weak: target findings reported below the threshold.
+    those findings, in any order (fewer than n may be known).
     """
-    background = expected_false(n, cells, weak, point) + scoring.background_floor
+    background = point.false_per_cell * max(0, cells - n) + scoring.background_floor
     z = excess(n, background, scoring.false_rate_cv)
     best = sorted((p for p in probabilities if p >= point.threshold), reverse=True)[: scoring.top_k]
     t = sum(_logit(p) - _logit(point.threshold) for p in best) / scoring.top_k
     return squash(z + scoring.top_weight * t, scoring.centre, scoring.half_scale)
-
-
-def expected_false(n: int, cells: int, weak: int, point: OperatingPoint) -> float:
-    """False findings to be expected on a slide, from its cells or from its own weak findings, whichever says more."""
-    return max(point.false_per_cell * max(0, cells - n), point.weak_ratio * weak)
 
 
 def grade_serous(
@@ -142,17 +135,22 @@ def _measure(
     n = sum(assessed.count(name, findings, point.threshold) for name in assay.labels.targets)
     cells = sum(assessed.count(name, findings, point.threshold) for name in assay.labels.cells)
     read = {record.index for record in assessed.fields}
-    told = [f.probability for f in findings if f.field_index in read and f.label in assay.labels.targets]
-    best = sorted((p for p in told if p >= point.threshold), reverse=True)
-    weak = len(told) - len(best)
-    expected = expected_false(n, cells, weak, point)
+    best = sorted(
+        (
+            f.probability
+            for f in findings
+            if f.field_index in read and f.label in assay.labels.targets and f.probability >= point.threshold
+        ),
+        reverse=True,
+    )
+    expected = point.false_per_cell * max(0, cells - n)
     return _Evidence(
         n=n,
         cells=cells,
         expected_false=expected,
         probability=poisson.probability_of_at_least(n, expected),
         best=tuple(best),
-        score=slide_score(n, cells, best, point, grading.scoring, weak),
+        score=slide_score(n, cells, best, point, grading.scoring),
     )
 
 

@@ -101,7 +101,7 @@ def _choose(folder: Path, kept: Path, slides: int) -> Settled:
         f"{slides} twin slides (validation seeds), {malignant.fields} fields, {malignant.cells} nucleated cells, "
         f"{malignant.matches.best.size} of them malignant"
     )
-    point = point_at(malignant, threshold, per_cell=True, source=source, reported=_RECIPE.report_threshold)
+    point = point_at(malignant, threshold, per_cell=True, source=source)
     return Settled((threshold, benign.balanced_threshold()), point.model_copy(update={"cutoffs": _CUTOFFS}))
 
 

@@ -57,20 +57,13 @@ def settle(
     return write_package(folder, recipe, shifted, input_scale=INPUT_SCALE, pictures=pictures, point=settled.point)
 
 
-def point_at(
-    measured: Measured, threshold: float, *, per_cell: bool, source: str, reported: float = 0.0
-) -> OperatingPointSpec:
+def point_at(measured: Measured, threshold: float, *, per_cell: bool, source: str) -> OperatingPointSpec:
     """What `measured` says of `threshold`, which the shift makes 0.5; where nothing is false, half a finding counts.
 
     per_cell: false findings are counted by cells, and sensitivity is that for cells one can name; otherwise they are
     counted by area, and sensitivity is the share found of all that lies there, which a density is corrected by.
-    reported: after the shift, the probability from which findings are reported; gives the ratio to weak ones.
     """
     false = max(_HALF, float(measured.false_count(threshold)))
-    ratio = 0.0
-    if reported > 0.0:
-        odds = threshold / (1 - threshold) * reported / (1 - reported)
-        ratio = false / max(1.0, measured.false_count(odds / (1 + odds)) - false)
     return OperatingPointSpec(
         name="validation",
         threshold=THRESHOLD,
@@ -78,7 +71,6 @@ def point_at(
         false_per_mm2=round(false / measured.area_mm2, 5),
         false_per_cell=float(f"{false / max(1, measured.cells):.3g}") if per_cell else 0.0,
         source=source,
-        weak_ratio=float(f"{ratio:.3g}"),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -105,21 +104,6 @@ def test_the_score_never_falls_with_a_probability(probabilities: list[float], li
     before = slide_score(n, 5000, probabilities, point, SCORING)
     assert slide_score(n, 5000, raised, point, SCORING) >= before
     assert slide_score(n, 5000, probabilities[::-1], point, SCORING) == before
-
-
-def test_a_slide_of_weakly_suspicious_cells_explains_its_own_findings() -> None:
-    point = replace(make.serous_point(false_per_cell=1e-4), weak_ratio=0.1)
-    run, fields = make.run("serous", 60), make.fields(60, malignant=8, benign=10_000)
-    strong = make.findings("malignant", [0.9] * 8)
-    alone = form_verdict(ASSAY, run, fields, strong, point)
-    swollen = form_verdict(ASSAY, run, fields, [*strong, *make.findings("malignant", [0.3] * 80)], point)
-    assert alone.figures["expected_false_findings"] == pytest.approx(1.0)
-    assert swollen.figures["expected_false_findings"] == pytest.approx(8.0)
-    assert alone.score is not None
-    assert swollen.score is not None
-    assert swollen.score < alone.score - 0.1
-    few = form_verdict(ASSAY, run, fields, [*strong, *make.findings("malignant", [0.3] * 5)], point)
-    assert few.score == alone.score
 
 
 def test_findings_of_fields_that_were_not_read_do_not_count() -> None:
