@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 
 class ApplianceError(Exception):
     """Something cannot be done. `what` happened, what is `safe` now, and the `remedy`."""
@@ -11,6 +14,10 @@ class ApplianceError(Exception):
         self.what = what
         self.safe = safe
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Whole again in another process: a bench's worker sends its error to who waits for it."""
+        return partial(type(self), remedy=self.remedy, safe=self.safe), (self.what,), self.__dict__
 
 
 class SettingsError(ApplianceError):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 
 class EngineError(Exception):
     """An engine package cannot be used. `what` happened, and the `remedy`."""
@@ -10,6 +13,10 @@ class EngineError(Exception):
         super().__init__(f"{what} {remedy}")
         self.what = what
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Whole again in another process: a bench's worker sends its error to who waits for it."""
+        return partial(type(self), remedy=self.remedy), (self.what,)
 
 
 class BadPackage(EngineError):
