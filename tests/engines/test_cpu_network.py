@@ -85,10 +85,14 @@ def test_shipped_packages_answer_as_their_files_do(assay: str) -> None:
     both = [scorer.score(picture, scale) for scorer in (as_is, derived)]
     sure = package.operating_point.threshold + 0.03
     assert sum(d.probability >= sure for d in both[0]) >= 1
+    targets = {label.name for label in subject.labels if label.target}
     for here, there in (both, both[::-1]):
         for d in here:
-            if d.probability >= sure:
+            if d.label in targets and d.probability >= sure:
                 assert any(d.label == o.label and np.hypot(d.x_px - o.x_px, d.y_px - o.y_px) < 4 for o in there), d
+    # Among crowded cells a shoulder is a peak of its own in one of the two: counts may differ by one, and one in fifty.
+    counts = [sum(d.label not in targets and d.probability >= sure for d in found) for found in both]
+    assert abs(counts[0] - counts[1]) <= 1 + 0.02 * max(counts), counts
 
 
 @SHIPPED
