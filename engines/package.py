@@ -236,19 +236,20 @@ def shipped(assay: str, um_per_px: float | None = None) -> Path:
     Raises BadPackage when there is none, naming what there is.
     """
     zoo = Path(__file__).parent / "zoo"
-    present = sorted(folder for folder in zoo.iterdir() if (folder / MANIFEST).is_file())
-    found = [folder for folder in present if folder.name.startswith(f"{assay}-")]
+    present = {path.parent: _read_manifest(path) for path in sorted(zoo.glob(f"*/{MANIFEST}"))}
+    # Others, such as the label-free one, are there to be named in the settings, and are nobody's default.
+    defaults = {folder: kept for folder, kept in present.items() if folder.name.startswith(f"{kept.assay}-")}
+    found = {folder: kept.scale for folder, kept in defaults.items() if kept.assay == assay}
     if not found:
-        known = sorted({folder.name.split("-")[0] for folder in present})
+        known = sorted({kept.assay for kept in defaults.values()})
         raise BadPackage(
             f"No engine package for assay {assay!r} comes with this release.",
             remedy=f"Name a package in the settings, or use one of: {', '.join(known) or 'none'}.",
         )
-    scales = {folder: _read_manifest(folder / MANIFEST).scale for folder in found}
-    for folder, scale in scales.items():
+    for folder, scale in found.items():
         if um_per_px is None or scale.min_um_per_px <= um_per_px <= scale.max_um_per_px:
             return folder
-    ranges = ", ".join(f"{s.min_um_per_px:g} to {s.max_um_per_px:g}" for s in scales.values())
+    ranges = ", ".join(f"{s.min_um_per_px:g} to {s.max_um_per_px:g}" for s in found.values())
     raise BadPackage(
         f"No engine package for assay {assay!r} at {um_per_px:.4g} µm/px comes with this release.",
         remedy=f"Use a magnification that gives {ranges} µm/px, or name a package for this scale in the settings.",

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
-from engines.evaluate.pictures import at_scale, files_in, group_of, read_picture
+from engines.evaluate.pictures import at_scale, files_in, group_of
 from engines.evaluate.ranking import ranking, share
 from engines.evaluate.target import Target
+from engines.picture_files import read_picture
 
 WITHOUT = ("non", "neg", "no_", "no-", "not", "without", "benign", "background", "normal", "healthy")
 """Beginnings of the name of the subfolder with crops that lack the target; "no" and "0" alone mean the same."""

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from engines.decode import find_peaks
 from engines.errors import EngineError
 from engines.evaluate.boxes import Box
-from engines.evaluate.pictures import at_scale, files_in, group_of, read_picture
+from engines.evaluate.pictures import at_scale, files_in, group_of
 from engines.evaluate.ranking import figure, ranking, share
 from engines.evaluate.target import Target
 from engines.metrics import average_precision
+from engines.picture_files import read_picture
 from engines.training.metrics import Matches, join, match
 
 _FLOOR = 0.02  # peaks below this are no detections, as where the shipped packages are measured

@@ -27,16 +27,6 @@ def group_of(name: str) -> str:
     return str(int(number.group())) if number else name
 
 
-def read_picture(path: Path) -> NDArray[np.uint8] | None:
-    """uint8 RGB (H, W, 3); None when the file is not a picture."""
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-        picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except (OSError, cv2.error):
-        return None
-    return None if picture is None else np.ascontiguousarray(picture[:, :, ::-1])
-
-
 def at_scale(picture: NDArray[np.uint8], factor: float) -> NDArray[np.uint8] | None:
     """The picture `factor` times as large, untouched at a factor of one; None when nothing would be left of it."""
     if abs(factor - 1) < 1e-3:

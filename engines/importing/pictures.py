@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.calibration import MINIMUM, digest_of
 from engines.errors import EngineError
+from engines.picture_files import read_picture
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
 _HELD_BACK_EVERY = 4
@@ -38,7 +38,7 @@ class PictureFiles(Sequence[NDArray[np.uint8]]):
     def __getitem__(self, index: int | slice) -> NDArray[np.uint8] | PictureFiles:
         if isinstance(index, slice):
             return PictureFiles(self.paths[index])
-        picture = _read(self.paths[index])
+        picture = read_picture(self.paths[index])
         if picture is None:
             raise EngineError(f"{self.paths[index]} could be read before, and cannot be now.", remedy="Check the disk.")
         return picture
@@ -68,7 +68,7 @@ def read_folder(folder: Path) -> Pictures:
     unreadable: list[str] = []
     repeated: list[str] = []
     for path in files:
-        picture = _read(path)
+        picture = read_picture(path)
         if picture is None:
             unreadable.append(str(path.relative_to(folder)))
         elif kept.setdefault(digest_of(picture), path) is not path:
@@ -85,15 +85,6 @@ def read_folder(folder: Path) -> Pictures:
     held = paths[_HELD_BACK_EVERY - 1 :: _HELD_BACK_EVERY]
     used = [path for index, path in enumerate(paths) if index % _HELD_BACK_EVERY != _HELD_BACK_EVERY - 1]
     return Pictures(PictureFiles(used), PictureFiles(held), tuple(unreadable), tuple(repeated))
-
-
-def _read(path: Path) -> NDArray[np.uint8] | None:
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except (OSError, cv2.error):
-        return None
-    return None if bgr is None else np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -106,6 +106,12 @@ def test_shipped_names_what_there_is() -> None:
     assert "serous" in caught.value.remedy
 
 
+def test_a_package_that_is_no_default_is_not_taken_for_an_assay() -> None:
+    with pytest.raises(BadPackage, match="'label'") as caught:
+        shipped("label")
+    assert caught.value.remedy.endswith("use one of: afb, serous.")
+
+
 def test_the_shipped_package_is_the_one_for_the_scale() -> None:
     assert shipped("afb", 0.1465).name == "afb-zn"
     assert shipped("serous", 0.293).name == "serous-cytology"

@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
+from engines.picture_files import read_picture
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 SMALLEST_PX = 448
@@ -52,11 +52,5 @@ def slide_of(path: Path) -> str:
 
 def read_field(path: Path) -> NDArray[np.uint8] | None:
     """The picture as uint8 RGB (H, W, 3); None when it cannot be decoded or is smaller than a training window."""
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError:
-        return None
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if picture is None or min(picture.shape[:2]) < SMALLEST_PX:
-        return None
-    return np.ascontiguousarray(picture[:, :, ::-1])
+    picture = read_picture(path)
+    return None if picture is None or min(picture.shape[:2]) < SMALLEST_PX else picture
