@@ -7,8 +7,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 import typer
+from numpy.typing import NDArray
 
 from engines.package import DataSource
 from engines.packaging import Recipe
@@ -19,15 +21,19 @@ from engines.training.crops import CropSet, read_crops, select
 from engines.training.fields import measure, tile_source
 from engines.training.kept_fields import kept_fields
 from engines.training.lineup import lineup
-from engines.training.loop import Schedule, load_weights, train
+from engines.training.loop import Schedule
 from engines.training.network import HeatmapNet
 from engines.training.packaging import open_scorer
 from engines.training.pools import build_pool
+from engines.training.rounds import train_in_rounds
 from engines.training.settling import Settled, point_at, settle
 from engines.training.subjects import AFB, AFB_450, Subject
+from engines.training.targets import Sample
+from engines.training.warm_start import start_from
 
 _WINDOW = 256
 _SHEET_PX = 352
+_STATISTICS = 16  # samples that tell what a layer of a package sees
 _FIELD_SEED, _COLLAGE_SEED, _SHEET_SEED = 1000, 11, 12
 _FIRST_SLIDE = 40_000  # earlier ones trained versions 0.1 and 0.2
 _FALSE_PER_FIELD = 0.01
@@ -44,7 +50,7 @@ def main(
     collages: Annotated[int, typer.Option(help="training pictures laid from crops")] = 1200,
     batch: Annotated[int, typer.Option(help="windows of them a step")] = 8,
     validation_slides: Annotated[int, typer.Option(help="slides for the operating point, half without bacilli")] = 40,
-    start: Annotated[Path | None, typer.Option(help="checkpoint whose network to go on from")] = None,
+    start: Annotated[Path | None, typer.Option(help="checkpoint or package whose network to go on from")] = None,
     seed: Annotated[int, typer.Option(help="of the network's first weights and of the order of samples")] = 1,
     threads: Annotated[int, typer.Option(help="processor cores")] = 1,
     workers: Annotated[int, typer.Option(help="processes that make samples")] = 1,
@@ -66,12 +72,20 @@ def main(
     torch.manual_seed(seed)
     net = HeatmapNet(subject.stages, len(subject.labels))
     if start is not None:
-        load_weights(net, start)
-    train(
+        start_from(net, start, [sample.picture for sample in (*rendered[:_STATISTICS], *real[: 2 * _STATISTICS])])
+
+    def make(rng: np.random.Generator, slot: int, hard: NDArray[np.int64] | None) -> Sample:
+        pool = pools[slot % len(pools)]
+        return window(pool, _WINDOW, subject.stride, rng, Photometry(), hard if pool is rendered else None)
+
+    train_in_rounds(
         net,
-        lambda rng, slot: window(pools[slot % len(pools)], _WINDOW, subject.stride, rng, Photometry()),
+        rendered,
+        subject.separation_px,
+        make,
         Schedule(steps=steps, batch=batch, seed=seed, threads=threads, workers=workers),
         out,
+        knows=start is not None,
     )
     kept = _collages(subject, everything, "validation")
     shown = build_pool(out / "calibration", 40, 3, tile_source(subject, seeds.CALIBRATION, (_SHEET_PX, _SHEET_PX)))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from engines.training.targets import Sample
 
 _SEEK = 0.5
+_HARD = 0.35
 
 
 @dataclass(frozen=True)
@@ -63,20 +64,32 @@ def _focus(values: NDArray[np.float32], rng: np.random.Generator, how: Photometr
     return values
 
 
-def window(pool: Sequence[Sample], side: int, stride: int, rng: np.random.Generator, how: Photometry) -> Sample:
+def window(
+    pool: Sequence[Sample],
+    side: int,
+    stride: int,
+    rng: np.random.Generator,
+    how: Photometry,
+    hard: NDArray[np.int64] | None = None,
+) -> Sample:
     """A (side, side) window of one sample of the pool, turned, mirrored and varied.
 
-    Half of the windows are placed to hold an object of the first label, where there is one.
+    hard: (N, 3), sample, row and column of cells worth another look; a third of the windows hold one of them. Half of
+    the others are placed to hold an object of the first label, where there is one.
     One pixel and one cell more are cut before mirroring and dropped after it, so that cell i stays on pixel i * stride.
     """
-    whole = pool[int(rng.integers(len(pool)))]
-    rows, cols = whole.target.shape[1:]
     cells = side // stride
-    row, col = int(rng.integers(0, rows - cells)), int(rng.integers(0, cols - cells))
-    wanted = np.argwhere(whole.target[0] == 1.0)
-    if wanted.size and rng.random() < _SEEK:
-        near = wanted[int(rng.integers(len(wanted)))] - rng.integers(0, cells, 2)
-        row, col = int(np.clip(near[0], 0, rows - cells - 1)), int(np.clip(near[1], 0, cols - cells - 1))
+    if hard is not None and len(hard) and rng.random() < _HARD:
+        index, *cell = hard[int(rng.integers(len(hard)))].tolist()
+        whole = pool[index]
+        row, col = _placed_to_hold(np.asarray(cell), whole, cells, rng)
+    else:
+        whole = pool[int(rng.integers(len(pool)))]
+        rows, cols = whole.target.shape[1:]
+        row, col = int(rng.integers(0, rows - cells)), int(rng.integers(0, cols - cells))
+        wanted = np.argwhere(whole.target[0] == 1.0)
+        if wanted.size and rng.random() < _SEEK:
+            row, col = _placed_to_hold(wanted[int(rng.integers(len(wanted)))], whole, cells, rng)
     maps = (slice(None), slice(row, row + cells + 1), slice(col, col + cells + 1))
     top, left = row * stride, col * stride
     picture = whole.picture[top : top + side + 1, left : left + side + 1]
@@ -89,3 +102,9 @@ def window(pool: Sequence[Sample], side: int, stride: int, rng: np.random.Genera
         picture, target, mask = picture.transpose(1, 0, 2), target.transpose(0, 2, 1), mask.transpose(0, 2, 1)
     varied = vary(np.ascontiguousarray(picture[:side, :side]), rng, how)
     return Sample(varied, target[:, :cells, :cells].astype(np.float32), mask[:, :cells, :cells].astype(np.float32))
+
+
+def _placed_to_hold(cell: NDArray[np.int64], whole: Sample, cells: int, rng: np.random.Generator) -> tuple[int, int]:
+    """First row and column of a window of `cells` by `cells` that holds `cell`, anywhere in it."""
+    first = np.clip(cell - rng.integers(0, cells, 2), 0, np.array(whole.target.shape[1:]) - cells - 1)
+    return int(first[0]), int(first[1])

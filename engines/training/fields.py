@@ -14,9 +14,9 @@ from engines.decode import find_peaks
 from engines.training.metrics import Matches, join, match
 from engines.training.subjects import Subject
 from engines.training.targets import Sample
-from engines.training.twin_tiles import FIELD_PX, UNCERTAIN, Tile, TileMaker, to_sample
+from engines.training.twin_tiles import FIELD_PX, UNCERTAIN, Tile, TileMaker, may_be, to_sample
 
-_TILES_PER_SLIDE = 4
+_TILES_PER_SLIDE = 2
 _FLOOR = 0.02
 
 
@@ -26,7 +26,7 @@ def tile_source(
     side_px: tuple[int, int] = FIELD_PX,
     rate: Callable[[np.random.Generator], float] | None = None,
 ) -> Callable[[np.random.Generator, int], Sample]:
-    """make(rng, index) for `pools.build_pool`: tiles of twin slides, four from each slide of `seeds` in turn.
+    """make(rng, index) for `pools.build_pool`: tiles of twin slides, two from each slide of `seeds` in turn.
 
     side_px: width and height. A whole field costs hardly more than a small tile, most of it being the slide's.
     """
@@ -44,7 +44,8 @@ def tile_source(
             if tile.labels.size or rng.random() < 0.15:
                 break
             tile = maker.render(slide, maker.random_place(slide, rng), draw_defocus(subject, rng), rng)
-        return to_sample(tile, len(subject.labels), subject.stride, subject.bump_px, subject.overlap)
+        targets = [label.target for label in subject.labels]
+        return to_sample(tile, targets, subject.stride, subject.bump_px, subject.overlap)
 
     return make
 
@@ -132,7 +133,7 @@ def measure(scorer: Network, subject: Subject, tiles: Iterable[Tile]) -> list[Me
         maps = scorer.probabilities(tile.picture)
         area += tile.picture.shape[0] * tile.picture.shape[1] * (scale * 1e-3) ** 2
         fields += 1
-        cells += int((tile.labels != UNCERTAIN).sum())
+        cells += int((tile.labels >= 0).sum())
         for index, label in enumerate(subject.labels):
             peaks = find_peaks(maps[index], subject.stride, label.separation_um / scale, _FLOOR)
             places = np.stack([peaks.x_px, peaks.y_px], axis=1).astype(np.float64)
@@ -163,13 +164,15 @@ def _match_label(
     """Matches of one label, and the best score at each object nobody could name.
 
     What lies on such an object, on a target for a non-target, or on the frame's border is left out of the matches: an
-    object that the border cuts belongs to the neighbouring field.
+    object that the border cuts belongs to the neighbouring field. A target seen in what is none, however blurred, is
+    false.
     """
     scale = subject.microscope.um_per_px
     reach = np.array([subject.match_um(max(w, h) * scale) / scale for w, h in tile.places[:, 2:]])
     own, unsure = tile.labels == index, tile.labels == UNCERTAIN
-    excused = unsure
-    if not subject.labels[index].target:
+    is_target = subject.labels[index].target
+    excused = may_be(tile.labels, index, is_target) & ~own
+    if not is_target:
         excused = excused | ((tile.labels >= 0) & ~own)
     found = match(scores, places, tile.places[own, :2], reach[own])
     wrong = found.places[~found.true]

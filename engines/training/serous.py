@@ -17,16 +17,19 @@ from engines.training.augment import Photometry, window
 from engines.training.fields import measure, tile_source
 from engines.training.kept_fields import kept_fields
 from engines.training.lineup import lineup
-from engines.training.loop import Schedule, load_weights, train
+from engines.training.loop import Schedule
 from engines.training.network import HeatmapNet
 from engines.training.packaging import open_scorer
 from engines.training.pools import build_pool
+from engines.training.rounds import train_in_rounds
 from engines.training.settling import Settled, most_telling, point_at, settle
 from engines.training.subjects import SEROUS
+from engines.training.warm_start import start_from
 
 _WINDOW = 320
 _CALIBRATION_PX = (400, 400)
 _FIELD_SEED = 1000
+_STATISTICS = 16  # samples that tell what a layer of a package sees
 _FIRST_SLIDE = 40_000  # earlier ones trained versions 0.1 and 0.2
 _PHOTOMETRY = Photometry(gain=0.10, stain=0.15, gamma=0.08, hue=0.03, blur_px=0.7, noise=3.0, jpeg=0.2)
 # A slide that must stand out: 0.2 % malignant among the cells of 60 fields; the assay's own spread of false rates.
@@ -55,10 +58,10 @@ def main(
     *,
     out: Annotated[Path, typer.Option(help="folder for pools, fields, checkpoints and the package")],
     steps: Annotated[int, typer.Option(help="training steps")] = 18000,
-    fields: Annotated[int, typer.Option(help="rendered training fields")] = 600,
+    fields: Annotated[int, typer.Option(help="rendered training fields")] = 480,
     batch: Annotated[int, typer.Option(help="windows of fields a step")] = 6,
     validation_slides: Annotated[int, typer.Option(help="slides for the operating point, half of them benign")] = 40,
-    start: Annotated[Path | None, typer.Option(help="checkpoint whose network to go on from")] = None,
+    start: Annotated[Path | None, typer.Option(help="checkpoint or package whose network to go on from")] = None,
     seed: Annotated[int, typer.Option(help="of the network's first weights and of the order of samples")] = 1,
     threads: Annotated[int, typer.Option(help="processor cores")] = 1,
     workers: Annotated[int, typer.Option(help="processes that make samples")] = 1,
@@ -74,12 +77,15 @@ def main(
     torch.manual_seed(seed)
     net = HeatmapNet(SEROUS.stages, len(SEROUS.labels))
     if start is not None:
-        load_weights(net, start)
-    train(
+        start_from(net, start, [sample.picture for sample in pool[:_STATISTICS]])
+    train_in_rounds(
         net,
-        lambda rng, _: window(pool, _WINDOW, SEROUS.stride, rng, _PHOTOMETRY),
+        pool,
+        SEROUS.separation_px,
+        lambda rng, _, hard: window(pool, _WINDOW, SEROUS.stride, rng, _PHOTOMETRY, hard),
         Schedule(steps=steps, batch=batch, seed=seed, threads=threads, workers=workers),
         out,
+        knows=start is not None,
     )
     calibration = build_pool(out / "calibration", 64, 3, tile_source(SEROUS, seeds.CALIBRATION, _CALIBRATION_PX))
     pictures = [sample.picture for sample in calibration]

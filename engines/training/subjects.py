@@ -19,7 +19,7 @@ from drivers.twin.slide import (
 )
 from engines.package import Label, Scale
 from engines.training.architecture import AFB_450_STAGES, AFB_STAGES, SEROUS_STAGES, Stage
-from engines.training.twin_tiles import BACKGROUND, UNCERTAIN, LabelOf, Microscope
+from engines.training.twin_tiles import BACKGROUND, NOT_TARGET, UNCERTAIN, LabelOf, Microscope
 
 _NUCLEATED = frozenset({"lymphocyte", "neutrophil", "eosinophil", "macrophage", "mesothelial", "reactive", "malignant"})
 _SHARP_DEPTHS = {"serous": 1.5, "afb": 1.0}  # nearer to the focal plane than this, an object must be seen
@@ -55,13 +55,18 @@ class Subject:
         """Pixels between cells of the network's output."""
         return int(np.prod([stage.stride for stage in self.stages]))
 
+    @property
+    def separation_px(self) -> float:
+        """Pixels between two objects of the first label, which is the target."""
+        return self.labels[0].separation_um / self.microscope.um_per_px
+
 
 def _serous_label(malignant: int, benign: int, depth_um: float) -> LabelOf:
     def label(item: SceneObject, distance_um: float) -> int:
         if item.kind not in _NUCLEATED:
             return BACKGROUND
         if distance_um > _SHARP_DEPTHS["serous"] * depth_um:
-            return UNCERTAIN
+            return UNCERTAIN if item.malignant else NOT_TARGET
         return malignant if item.malignant else benign
 
     return label

@@ -19,6 +19,7 @@ from engines.training.targets import Sample, add_bump
 FIELD_PX = (1928, 1208)
 BACKGROUND = -1
 UNCERTAIN = -2
+NOT_TARGET = -3
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Microscope:
 class Tile:
     """One rendered picture and what it shows.
 
-    picture: uint8 RGB (H, W, 3). labels: int64 (N,), index of the label, or UNCERTAIN where nobody could say.
+    picture: uint8 RGB (H, W, 3). labels: int64 (N,), index of the label, or one of two where nobody could say what they
+    see: UNCERTAIN on what is a target, NOT_TARGET on what is none, and must not be called one.
     places: float64 (N, 4), centre x, y and width, height in pixels. off_focus_um: float64 (N,), distance of each
     object's middle from the focal plane.
     """
@@ -50,7 +52,7 @@ class Tile:
 
 
 LabelOf = Callable[[SceneObject, float], int]
-"""(object, distance of its middle from the focal plane in µm) → label index, BACKGROUND or UNCERTAIN."""
+"""(object, distance of its middle from the focal plane in µm) → label index, BACKGROUND, UNCERTAIN or NOT_TARGET."""
 
 
 @dataclass(frozen=True)
@@ -127,28 +129,39 @@ class TileMaker:
         return float(x), float(y)
 
 
-def to_sample(tile: Tile, labels: int, stride: int, sigma_px: Callable[[float], float], overlap: float = 0.4) -> Sample:
-    """What the network should answer on a tile; sigma_px: width of a bump from an object's size in pixels.
+def to_sample(
+    tile: Tile, targets: Sequence[bool], stride: int, sigma_px: Callable[[float], float], overlap: float = 0.4
+) -> Sample:
+    """What the network should answer on a tile.
 
-    Around what nobody could name, and between objects nearer to each other than `overlap` of their size, the answer is
-    left open, but for their centres.
+    targets: whether each label is one. sigma_px: width of a bump from an object's size in pixels. A channel's answer is
+    left open, but for its objects' centres, around what nobody could name but what may be of its label, and between
+    objects nearer to each other than `overlap` of their size of which one may be.
     """
     height, width = tile.picture.shape[:2]
-    shape = (labels, -(-height // stride), -(-width // stride))
+    shape = (len(targets), -(-height // stride), -(-width // stride))
     target, mask = np.zeros(shape, np.float32), np.ones(shape, np.float32)
     rows = np.arange(shape[1])[:, None] * stride
     cols = np.arange(shape[2])[None, :] * stride
-    for label, (x, y, w, h) in zip(tile.labels, tile.places, strict=True):
-        size = max(w, h)
-        reach = max(0.4 * size, 1.5 * stride) if label == UNCERTAIN else max(overlap * size, stride)
+    possible = np.stack([may_be(tile.labels, channel, is_target) for channel, is_target in enumerate(targets)])
+    for index, (x, y, w, h) in enumerate(tile.places):
+        unsure, size = tile.labels[index] < 0, max(w, h)
+        reach = max(0.4 * size, 1.5 * stride) if unsure else max(overlap * size, stride)
         near = np.hypot(tile.places[:, 0] - x, tile.places[:, 1] - y) < reach
-        if label == UNCERTAIN or int(near.sum()) > 1:
-            mask[:, np.hypot(rows - y, cols - x) < reach] = 0.0
+        if unsure or int(near.sum()) > 1:
+            open_ = (possible & near).any(axis=1)
+            mask[open_[:, None, None] & (np.hypot(rows - y, cols - x) < reach)] = 0.0
     for label, (x, y, w, h) in zip(tile.labels, tile.places, strict=True):
         if label >= 0:
             add_bump(target[label], x, y, stride, sigma_px(max(w, h)))
             _know(mask[label], x, y, stride)
     return Sample(tile.picture, target, mask)
+
+
+def may_be(labels: NDArray[np.int64], channel: int, is_target: bool) -> NDArray[np.bool_]:
+    """Which of some labels (N,) a detection of `channel` may rightly lie on, (N,)."""
+    unsure = labels == UNCERTAIN
+    return (labels == channel) | unsure | ((labels == NOT_TARGET) & (not is_target))
 
 
 def _know(mask: NDArray[np.float32], x_px: float, y_px: float, stride: int) -> None:

@@ -14,6 +14,8 @@ from drivers.twin.slide.traits import CellTraits
 _CHROMATIN = 0.90  # optical density of an 8 µm nucleus
 _DILUTION = 0.85  # the same DNA in a larger nucleus is paler: density falls with diameter to this power
 _RIM_UM = 0.3
+_STRAY_DYE = 0.3
+_UPTAKE = 0.15
 
 
 def paint_cell(traits: CellTraits, palette: Palette, um_per_px: float, rng: np.random.Generator) -> Sprite:
@@ -26,16 +28,18 @@ def paint_cell(traits: CellTraits, palette: Palette, um_per_px: float, rng: np.r
     centres = _nucleus_centres(traits, rng)
     nucleus, chromatin = _nuclei(traits, canvas, centres, rng)
     cytoplasm = _cytoplasm(traits, canvas, body, rng) * (1.0 - 0.55 * nucleus)
-    second = np.float32(rng.uniform(0.0, 0.35))  # how much of the second dye the chromatin took up
+    # How much of the other dyes the chromatin took up: chance, not class, so that hue tells little.
+    cool, warm = (np.float32(share) for share in rng.uniform(0.0, _STRAY_DYE, 2))
     planes = {
-        "cytoplasm": cytoplasm * np.float32(1.0 - traits.warm) + chromatin * (second * np.float32(0.5)),
-        "cytoplasm_warm": cytoplasm * np.float32(traits.warm),
-        "nucleus": chromatin * (1 - second),
+        "cytoplasm": cytoplasm * np.float32(1.0 - traits.warm) + chromatin * cool,
+        "cytoplasm_warm": cytoplasm * np.float32(traits.warm) + chromatin * warm,
+        "nucleus": chromatin * (1 - cool - warm),
         "nucleolus": _nucleoli(traits, canvas, centres, nucleus, rng),
     }
     if traits.granules > 0.0:
         planes["granule"] = _granules(traits, canvas, body * (1.0 - nucleus), rng)
-    od = sum_planes(planes, palette, canvas)
+    uptake = np.exp(rng.normal(0.0, _UPTAKE, 3)).astype(np.float32)  # neighbours on one slide differ in hue
+    od = sum_planes(planes, palette, canvas) * uptake
     extent = np.ptp(contour, axis=0)
     return Sprite(trimmed(od), float(extent[0]), float(extent[1]), traits.thickness_um)
 

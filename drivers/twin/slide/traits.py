@@ -185,7 +185,7 @@ def _macrophage(rng: np.random.Generator) -> CellTraits:
         clearing=float(rng.uniform(0.2, 0.4)),
         nucleoli=int(rng.random() < 0.25),
         nucleolus_um=0.9,
-        cytoplasm=float(0.20 * np.exp(rng.normal(0.0, 0.25))),
+        cytoplasm=float(0.22 * np.exp(rng.normal(0.0, 0.25))),
         lacy=float(rng.uniform(0.4, 0.9)),
         warm=float(rng.beta(0.5, 1.1)),
         foam=float(rng.uniform(0.3, 0.9)),
@@ -204,10 +204,10 @@ def _granulocyte(rng: np.random.Generator, *, eosinophil: bool) -> CellTraits:
         irregular=0.05,
         grain_um=float(rng.uniform(0.8, 1.2)),
         clearing=0.18,
-        cytoplasm=0.12,
+        cytoplasm=float(0.16 * np.exp(rng.normal(0.0, 0.35))),
         lacy=0.2,
-        warm=0.8,
-        granules=float(rng.uniform(0.5, 0.8)) if eosinophil else float(rng.uniform(0.0, 0.12)),
+        warm=float(rng.beta(1.0, 0.8)),
+        granules=float(rng.uniform(0.3, 0.8)) if eosinophil else float(rng.uniform(0.0, 0.12)),
         thickness_um=3.0,
     )
 

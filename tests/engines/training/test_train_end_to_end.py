@@ -18,9 +18,12 @@ from engines.training.architecture import INPUT_SCALE, Stage  # noqa: E402
 from engines.training.augment import Photometry, window  # noqa: E402
 from engines.training.export import build_onnx  # noqa: E402
 from engines.training.loop import Schedule, train  # noqa: E402
+from engines.training.mining import mine  # noqa: E402
 from engines.training.network import HeatmapNet  # noqa: E402
 from engines.training.packaging import Recipe, write_package  # noqa: E402
+from engines.training.rounds import train_in_rounds  # noqa: E402
 from engines.training.targets import Sample, add_bump  # noqa: E402
+from engines.training.warm_start import start_from  # noqa: E402
 
 STAGES = (Stage(8, kernel=5, stride=2), Stage(12, stride=2), Stage(12), Stage(12))
 STRIDE = 4
@@ -137,3 +140,75 @@ def test_the_exported_network_answers_as_the_trained_one() -> None:
     assert answer.shape == wanted.shape
     assert np.abs(answer - wanted).max() < 1e-4
     assert any(breach.rule == "both-operands" for breach in lint(model))
+
+
+def _settled(net: HeatmapNet, pictures: list[NDArray[np.uint8]]) -> HeatmapNet:
+    """`net` with the statistics that it meets, as after training."""
+    net.train()
+    for _ in range(40):
+        net(torch.from_numpy(np.stack(pictures).transpose(0, 3, 1, 2)).float())
+    return net.eval()
+
+
+def _answer(net: HeatmapNet, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    with torch.no_grad():
+        logits = net(torch.from_numpy(picture)[None].permute(0, 3, 1, 2).float())
+    return np.asarray(logits[0, 0].numpy(), np.float32)
+
+
+def test_a_run_goes_on_from_a_package_where_its_network_stands(tmp_path: Path) -> None:
+    pictures = [_paint(np.random.default_rng([3, i]), 120)[0] for i in range(8)]
+    torch.manual_seed(5)
+    first = _settled(HeatmapNet(STAGES, 1), pictures)
+    write_package(tmp_path / "p", RECIPE, first.folded(), input_scale=INPUT_SCALE, pictures=pictures, point=POINT)
+    torch.manual_seed(6)
+    second = HeatmapNet(STAGES, 1)
+    start_from(second, tmp_path / "p", pictures)
+    wanted, spread = _answer(first, pictures[0]), float(_answer(first, pictures[0]).std())
+    assert np.abs(_answer(second.eval(), pictures[0]) - wanted).max() < 0.2 * spread  # the file's weights are INT8
+    with torch.no_grad():
+        together = second.train()(torch.from_numpy(np.stack(pictures).transpose(0, 3, 1, 2)).float())
+    assert np.abs(together[0, 0].numpy() - wanted).max() < 0.5 * spread  # normalised by what the batch shows, too
+    with pytest.raises(ValueError, match="same architecture"):
+        start_from(HeatmapNet(STAGES[:-1], 1), tmp_path / "p", pictures)
+
+
+def test_mining_finds_what_is_invented_and_what_is_missed(tmp_path: Path) -> None:
+    pool = [_sample(np.random.default_rng([4, i])) for i in range(6)]
+    torch.manual_seed(0)
+    net = HeatmapNet(STAGES, 1)
+    with torch.no_grad():
+        net.head.weight.zero_()
+        net.head.bias.fill_(-9.0)
+    blind = mine(net, pool, 4.0, tmp_path / "blind.npy")
+    assert len(blind) == 0  # it invents nothing, and misses are taken in the number of inventions
+    with torch.no_grad():
+        net.head.bias.fill_(-1.0)
+        net.head.weight.normal_(0.0, 0.5)
+    hard = mine(net, pool, 4.0, tmp_path / "hard.npy")
+    values = np.array([pool[index].target[0, row, col] for index, row, col in hard])
+    assert (values < 0.05).any()
+    assert np.all((values < 0.05) | (values == 1.0))
+    assert np.array_equal(mine(net, [], 4.0, tmp_path / "hard.npy"), hard)  # what was mined is kept
+
+
+def test_rounds_mine_between_them_and_a_stopped_run_ends_the_same(tmp_path: Path) -> None:
+    pool = [_sample(np.random.default_rng([1, i])) for i in range(4)]
+    given: list[bool] = []
+
+    def make(rng: np.random.Generator, slot: int, hard: NDArray[np.int64] | None) -> Sample:
+        given.append(hard is not None)
+        return window(pool, 96, STRIDE, rng, Photometry(), hard)
+
+    def run() -> dict[str, torch.Tensor]:
+        torch.manual_seed(0)
+        net = HeatmapNet(STAGES, 1)
+        schedule = Schedule(steps=4, batch=2, warm_up=1)
+        return train_in_rounds(net, pool, 4.0, make, schedule, tmp_path / "run", knows=False).state_dict()
+
+    once = run()
+    assert given == [False] * 4 + [True] * 4
+    (tmp_path / "run" / "round-2" / "checkpoint.pt").unlink()
+    again = run()
+    assert len(given) == 12  # the first round was not repeated
+    assert all(torch.equal(one, other) for one, other in zip(once.values(), again.values(), strict=True))

@@ -110,6 +110,21 @@ def test_windows_keep_objects_on_their_targets() -> None:
         assert np.array_equal(bright, sample.target[0] == 1.0)
 
 
+def test_some_windows_hold_what_is_worth_another_look() -> None:
+    picture = np.full((400, 400, 3), 100, np.uint8)
+    picture[296:305, 96:105] = 250
+    nothing = np.zeros((1, 50, 50), np.float32)
+    pool = [Sample(np.full_like(picture, 100), nothing, nothing), Sample(picture, nothing, nothing)]
+    hard = np.array([[1, 37, 12]])  # the sample, and the cell of its bright square
+
+    def share(places: NDArray[np.int64] | None) -> float:
+        drawn = [window(pool, 64, 8, np.random.default_rng(seed), MILD, places) for seed in range(200)]
+        return float(np.mean([sample.picture.max() > 180 for sample in drawn]))
+
+    assert share(hard) > 0.3
+    assert share(None) < 0.1
+
+
 def _noise(rng: np.random.Generator, _: int) -> Sample:
     picture = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
     return Sample(picture, np.zeros((1, 2, 2), np.float32), np.ones((1, 2, 2), np.float32))
