@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -29,7 +30,7 @@ from engines.training.rounds import train_in_rounds
 from engines.training.settling import Settled, point_at, settle
 from engines.training.subjects import AFB, AFB_450, Subject
 from engines.training.targets import Sample
-from engines.training.warm_start import start_from
+from engines.training.warm_start import first_weights, start_from
 
 _WINDOW = 256
 _SHEET_PX = 352
@@ -91,9 +92,10 @@ def main(
     shown = build_pool(out / "calibration", 40, 3, tile_source(subject, seeds.CALIBRATION, (_SHEET_PX, _SHEET_PX)))
     laid = build_pool(out / "calibration_collages", 24, 4, lambda rng, _: kept.lay(rng))
     pictures = [sample.picture for sample in (*shown, *laid)]
+    recipe = _recipe(subject)
     settle(
         out / "package",
-        _recipe(subject),
+        replace(recipe, training_data=(*recipe.training_data, *first_weights(start))),
         net.folded(),
         pictures,
         lambda folder: _choose(subject, folder, out / "fields", validation_slides),
@@ -121,7 +123,7 @@ def _choose(subject: Subject, folder: Path, kept: Path, slides: int) -> Settled:
 def _recipe(subject: Subject) -> Recipe:
     return Recipe(
         name=subject.name,
-        version="0.3.0",
+        version="0.4.0",
         assay=subject.assay,
         labels=subject.labels,
         scale=subject.scale,

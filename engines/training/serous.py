@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +25,7 @@ from engines.training.pools import build_pool
 from engines.training.rounds import train_in_rounds
 from engines.training.settling import Settled, most_telling, point_at, settle
 from engines.training.subjects import SEROUS
-from engines.training.warm_start import start_from
+from engines.training.warm_start import first_weights, start_from
 
 _WINDOW = 320
 _CALIBRATION_PX = (400, 400)
@@ -37,7 +38,7 @@ _SHARE, _CELLS, _SPREAD = 0.002, 10_000, 0.7
 _CUTOFFS = {"t1": 0.3, "t2": 0.6, "t3": 0.9}
 _RECIPE = Recipe(
     name=SEROUS.name,
-    version="0.3.0",
+    version="0.4.0",
     assay=SEROUS.assay,
     labels=SEROUS.labels,
     scale=SEROUS.scale,
@@ -91,7 +92,7 @@ def main(
     pictures = [sample.picture for sample in calibration]
     settle(
         out / "package",
-        _RECIPE,
+        replace(_RECIPE, training_data=(*_RECIPE.training_data, *first_weights(start))),
         net.folded(),
         pictures,
         lambda folder: _choose(folder, out / "fields", validation_slides),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import nn
 
-from engines.package import load_package
+from engines.package import DataSource, load_package
 from engines.qdq_float import to_float
 from engines.training.architecture import INPUT_SCALE
 from engines.training.loop import load_weights
@@ -51,6 +51,14 @@ def start_from(net: HeatmapNet, start: Path, pictures: Sequence[NDArray[np.uint8
             elif convolution.bias is not None:
                 convolution.bias.copy_(bias)
         _normalise(net, norms, pictures)
+
+
+def first_weights(start: Path | None) -> tuple[DataSource, ...]:
+    """What a package's data list says of the network that training went on from."""
+    if start is None:
+        return ()
+    name = "weights of an earlier run" if start.is_file() else f"weights of {load_package(start).title}"
+    return (DataSource(name=name, licence="Apache-2.0, this repository", used_for="first weights"),)
 
 
 def _pass_through(norm: nn.BatchNorm2d, bias: torch.Tensor) -> None:
