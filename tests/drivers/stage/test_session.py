@@ -104,7 +104,7 @@ def test_a_late_answer_is_not_taken_for_the_next_one(twin: StageTwin, make: Call
     deadline = time.monotonic() + 5
     while session.counts.unmatched == 0 and time.monotonic() < deadline:
         assert session.request(Intent(Verb.LIMIT_MIN, Address(1, 1))).data == "0"
-    assert session.counts.unmatched == 1
+    assert session.counts.unmatched >= 1  # on a busy machine more answers come late
 
 
 def test_another_device_at_the_address_ends_the_session(twin: StageTwin, make: Callable[[float], Session]) -> None:
