@@ -58,8 +58,9 @@ def test_package_is_whole_small_and_within_the_rules(subject: Subject) -> None:
 def test_it_sees_what_the_twin_shows(subject: Subject) -> None:
     package = _package(subject)
     scorer = OnnxCpuScorer(package)
-    target = measure(scorer, subject, _tiles(subject, _RATES[subject.assay], 6, first=0))[0]
-    assert target.matches.best.size >= 5
+    # Two dozen slides: the cells of one are alike, and a few slides tell little of the others.
+    target = measure(scorer, subject, _tiles(subject, _RATES[subject.assay], 24, first=0))[0]
+    assert target.matches.best.size >= 50
     assert target.sensitivity(package.manifest.report_threshold) >= _FOUND[subject.name]
     clean = measure(scorer, subject, _tiles(subject, 0.0, 4, first=100))[0]
     assert clean.false_count(scorer.threshold) <= 1
