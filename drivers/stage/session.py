@@ -17,6 +17,7 @@ from drivers.stage.transport import Transport
 _TRIES = 2
 _AGAIN_TRIES = 20
 _QUIET_S = 0.02
+_REST_S = 10.0  # so long a lost answer may still come; under a tag used again it would be taken for another's
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class Session:
         self._normal: deque[_Job] = deque()
         self._urgent: deque[_Job] = deque()
         self._in_flight: dict[int, _Sent] = {}
+        self._resting: dict[int, float] = {}
         self._ended: LinkLost | None = None
         self._thread = threading.Thread(target=self._run, name="stage-port", daemon=True)
         self._thread.start()
@@ -184,7 +186,7 @@ class Session:
             tag, sent = self._send(job, urgent=False)
             while sent.reply is None and self._clock() < sent.deadline_s and self._ended is None:
                 self._step(sent.deadline_s)
-            self._in_flight.pop(tag, None)
+            self._settled(tag)
             if self._ended:
                 raise self._ended
             reply = sent.reply
@@ -221,13 +223,25 @@ class Session:
         )
 
     def _send(self, job: _Job, *, urgent: bool) -> tuple[int, _Sent]:
-        tags = self._dialect.capabilities.tags
-        self._tag = next(t for t in ((self._tag + k) % tags for k in range(1, tags + 1)) if t not in self._in_flight)
+        self._tag = self._free_tag()
         request = self._dialect.encode(job.intent, self._tag)
         sent = _Sent(job, request, self._clock() + self._timeout_s, urgent)
         self._in_flight[self._tag] = sent
         self._write(request.data)
         return self._tag, sent
+
+    def _free_tag(self) -> int:
+        """The next tag that no answer can come for; were there none, the one that has rested longest."""
+        tags, now_s = self._dialect.capabilities.tags, self._clock()
+        free = [t for t in ((self._tag + k) % tags for k in range(1, tags + 1)) if t not in self._in_flight]
+        rested = (t for t in free if self._resting.get(t, now_s) <= now_s)
+        return next(rested, min(free, key=lambda t: self._resting.get(t, now_s)))
+
+    def _settled(self, tag: int) -> None:
+        """A request is over; if an answer to it may still come, its tag rests."""
+        sent = self._in_flight.pop(tag)
+        if sent.reply is None or sent.tries > 1:
+            self._resting[tag] = self._clock() + _REST_S
 
     def _write(self, data: bytes) -> None:
         with self._lock:
@@ -272,7 +286,7 @@ class Session:
             if not sent.urgent:
                 continue
             if sent.reply is not None:
-                del self._in_flight[tag]
+                self._settled(tag)
                 sent.job.future.set_result(sent.reply)
             elif self._clock() >= sent.deadline_s:
                 if sent.tries < _TRIES and sent.request.idempotent:
@@ -280,5 +294,5 @@ class Session:
                     sent.deadline_s = self._clock() + self._timeout_s
                     self._write(sent.request.data)
                 else:
-                    del self._in_flight[tag]
+                    self._settled(tag)
                     sent.job.future.set_exception(self._silence(sent.job.intent))
