@@ -6,11 +6,11 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 import appliance
 from appliance.cli import bench, demo, doctor, engine, hub, scan
 from appliance.cli.exits import Exit, exit_for
+from appliance.cli.plain_console import plain_console
 from appliance.errors import ApplianceError
 from appliance.scan.scanner import Stopped
 from drivers.errors import DeviceError
@@ -33,7 +33,7 @@ app.add_typer(engine.app, name="engine")
 
 def _version(wanted: bool) -> None:
     if wanted:
-        Console().print(f"cytoscan {appliance.__version__}", highlight=False)
+        plain_console().print(f"cytoscan {appliance.__version__}")
         raise typer.Exit
 
 
@@ -65,4 +65,4 @@ def run(arguments: list[str]) -> int:
 
 
 def _say(*sentences: str) -> None:
-    Console(stderr=True).print("\n".join(s for s in sentences if s), style="bold", highlight=False, markup=False)
+    plain_console(errors=True).print("\n".join(s for s in sentences if s), style="bold")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from appliance.assays import load_assay
 from appliance.assays.model import AfbGrading
@@ -15,6 +14,7 @@ from appliance.cli.bench_grades import bench_grades
 from appliance.cli.bench_scan import bench_scan
 from appliance.cli.bench_verdict import bench_verdict, bench_witness
 from appliance.cli.hardware import runtime_record
+from appliance.cli.plain_console import plain_console
 from appliance.cli.result import write_json
 from appliance.settings import OpticsSection, load_settings
 from engines.package import shipped
@@ -114,6 +114,6 @@ def engine(
 
 
 def _show(figures: dict[str, object], json_path: Path | None) -> None:
-    Console().print_json(data=figures)
+    plain_console().print_json(data=figures)
     if json_path is not None:
         write_json(json_path, figures)

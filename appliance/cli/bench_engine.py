@@ -17,9 +17,9 @@ from statistics import median
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from appliance.cli.engine_process import FP32, EngineProcess, Run, engine_process
+from appliance.cli.plain_console import plain_console
 from engines.cpu_choice import Contender, available, choose, keep_choice
 from engines.package import load_package
 
@@ -54,14 +54,14 @@ def bench_engine(packages: dict[str, Path], rounds: int, seed: int, *, keep: Pat
     keep: where to record the contender that is fastest at one thread and agrees with the default, to be used from
     now on. Raises EngineError and BadPackage.
     """
-    console = Console(stderr=True)
+    console = plain_console(errors=True)
     if Contender.OPENVINO not in available():
-        console.print(_NO_OPENVINO, markup=False, highlight=False)  # the brackets are no markup
+        console.print(_NO_OPENVINO)
     assays = {}
     for assay, folder in packages.items():
         figures = _one(folder, rounds, seed, keep)
         assays[assay] = figures
-        console.print(f"{assay}: {figures['ms_1_thread']}", highlight=False)
+        console.print(f"{assay}: {figures['ms_1_thread']}")
     return {
         "machine": f"{platform.machine()}, {platform.processor() or 'processor not named'}",
         **{key: _worst(key, [figures[key] for figures in assays.values()]) for key in _HEADLINES},

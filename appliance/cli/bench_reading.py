@@ -15,11 +15,11 @@ from multiprocessing import get_context
 from typing import Literal
 
 import numpy as np
-from rich.console import Console
 
 import appliance
 from appliance.assays import Assay
 from appliance.cli.hardware import scorer
+from appliance.cli.plain_console import plain_console
 from appliance.cli.twin_session import TwinSlide
 from appliance.records import FieldRecord, Finding, FocusResult, Outcome, SlideRun
 from appliance.scan.interpret import Interpretation, ReadingRules, interpret
@@ -71,12 +71,12 @@ class SlideScore:
 
 def read_slides(jobs: Sequence[Job]) -> Iterator[SlideScore]:
     """Every job's slide, in order, one process a core; a line about each on the error stream."""
-    console = Console(stderr=True)
+    console = plain_console(errors=True)
     with ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=get_context("spawn")) as pool:
         for score in pool.map(read_in_process, jobs):
             truth = f"{score.lying} targets in its fields" if score.positive else "negative"
             said = f"slide {score.seed} ({truth}): {score.category}, score {score.score:.3f}, {score.counts}"
-            console.print(said, highlight=False)
+            console.print(said)
             yield score
 
 

@@ -9,10 +9,9 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rich.console import Console
-
 from appliance.assays import Assay
 from appliance.cli.peak_memory import peak_mb
+from appliance.cli.plain_console import plain_console
 from appliance.cli.reading import Order, SlideReading, read_slide
 from appliance.cli.truth import FocusFigures, focus_figures, with_truth
 from appliance.cli.twin_session import TwinSlide, twin_session
@@ -77,7 +76,7 @@ def bench_scan(
     assay: Assay, settings: Settings, slides: int, fields: int, seed: int, *, na: float | None, harsh: bool
 ) -> dict[str, object]:
     """Figures over all slides; see README for what each key means. Times in seconds, lengths in µm."""
-    console = Console(stderr=True)
+    console = plain_console(errors=True)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         measured = []
         for number in range(slides):
@@ -85,12 +84,11 @@ def bench_scan(
             measured.append(one)
             console.print(
                 f"slide {one.seed}: {one.reading.verdict.category}, {len(one.watch.done)} fields "
-                f"in {one.watch.wall_s:.0f} s",
-                highlight=False,
+                f"in {one.watch.wall_s:.0f} s"
             )
         dof_um = measured[0].reading.dof_um
         focus = focus_figures([pair for m in measured for pair in with_truth(m.watch.done, m.truth)], dof_um)
-        console.print(focus.in_words(dof_um), highlight=False)
+        console.print(focus.in_words(dof_um))
         return _figures(measured, focus)
 
 

@@ -9,9 +9,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from appliance.assays import load_assay
 from appliance.cli.hub_session import local_hub
+from appliance.cli.plain_console import plain_console
 from appliance.cli.reading import Order
 from appliance.cli.result import scan_result, write_json
 from appliance.cli.scan import read_and_report
@@ -43,7 +45,7 @@ def demo(
     fields: Annotated[int | None, typer.Option(help="Read fewer fields a slide, for a quick look.", min=1)] = None,
 ) -> None:
     """Scan one serous and one sputum slide on the twin; the verdicts reach a hub on this machine."""
-    console = Console()
+    console = plain_console()
     start = time.monotonic()
     received: list[ReceivedVerdict] = []
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,10 +58,10 @@ def demo(
             body = verdict.body
             usable = f"{body.fields.usable} of {body.fields.planned} fields usable"
             console.print(
-                f"{body.accession} {body.slide} run {body.run}, {body.assay}: [bold]{body.category}[/bold]",
+                f"{body.accession} {body.slide} run {body.run}, {body.assay}:",
+                Text(body.category, "bold"),
                 body.title,
                 f"({usable}, {body.backend.engine})",
-                highlight=False,
             )
     console.print(f"\n{len(received)} verdicts received by the hub in {time.monotonic() - start:.0f} s.")
     if len(received) != len(SLIDES):

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.text import Text
 
 from appliance.assays import known_assays, load_assay
 from appliance.cli.exits import Exit
 from appliance.cli.hardware import open_camera, scorer
 from appliance.cli.hub_session import local_hub
+from appliance.cli.plain_console import plain_console
 from appliance.cli.result import write_json
 from appliance.cli.twin_session import TwinSlide, twin_session
 from appliance.errors import ApplianceError
@@ -41,11 +42,11 @@ class Check:
     remedy: str = ""
 
     @property
-    def sign(self) -> str:
+    def sign(self) -> Text:
         """The word in front of the line, with its colour for a terminal."""
         if not self.ok:
-            return "[red]FAIL[/red]"
-        return "[yellow]warn[/yellow]" if self.remedy else "[green]ok  [/green]"
+            return Text("FAIL", "red")
+        return Text("warn", "yellow") if self.remedy else Text("ok  ", "green")
 
 
 def doctor(
@@ -55,7 +56,7 @@ def doctor(
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the checks here.")] = None,
 ) -> None:
     """Check port, controller, limits, camera, engines, journal, broker, clock and disk. Nothing is moved."""
-    console = Console()
+    console = plain_console()
     with ExitStack() as stack:
         settings = load_settings(settings_file, overrides or [])
         if twin:
@@ -66,8 +67,7 @@ def doctor(
         checks = []
         for check in examine(settings):
             checks.append(check)
-            console.print(f"{check.sign} {check.name:<13} ", end="")
-            console.print(check.found, check.remedy, highlight=False, markup=False, soft_wrap=True)
+            console.print(check.sign, f"{check.name:<13}", check.found, check.remedy)
     if json_path is not None:
         write_json(json_path, {"checks": [vars(check) for check in checks]})
     if not all(check.ok for check in checks):

@@ -19,6 +19,7 @@ from appliance.cli.engine_options import (
     package_name,
     package_version_from,
 )
+from appliance.cli.plain_console import plain_console
 from appliance.cli.result import write_json
 from engines.importing import Imported, Request, import_network
 
@@ -76,10 +77,10 @@ def import_engine(
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
 ) -> None:
     """Quantise a customer's FP32 ONNX on real fields, check it, compare it with FP32, and make a package of it."""
-    console = Console()
+    console = plain_console()
 
     def tell(sentence: str) -> None:
-        console.print(sentence, highlight=False, markup=False)
+        console.print(sentence)
 
     named = load_assay(assay)
     notes: list[str] = []
@@ -134,20 +135,16 @@ def figures(imported: Imported) -> dict[str, object]:
 def _report(imported: Imported, assay: Assay, tell_into: Console) -> None:
     manifest = imported.package.manifest
     for path in imported.pictures.unreadable:
-        tell_into.print(f"Left out, not readable: {path}", highlight=False, markup=False)
+        tell_into.print(f"Left out, not readable: {path}")
     if manifest.parity is not None:
         verdict = "as wanted" if imported.gate.passed else f"below the {imported.gate.limit} that is wanted"
         tell_into.print(
             f"{imported.package.title}: all rules kept; rank correlation of INT8 with FP32 "
             f"{manifest.parity.spearman:.4f} ({verdict}), largest difference {manifest.parity.max_abs_delta:.4f}. "
-            f"Package: {imported.package.folder}",
-            highlight=False,
-            markup=False,
+            f"Package: {imported.package.folder}"
         )
     if manifest.operating_point.sensitivity == 0:
         tell_into.print(
             f"Its operating point is unmeasured: slides are not graded with it until it is. To try it: "
-            f"--set engines.{assay.name}={imported.package.folder}",
-            highlight=False,
-            markup=False,
+            f"--set engines.{assay.name}={imported.package.folder}"
         )

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
@@ -19,6 +18,7 @@ from appliance.assays.model import Assay
 from appliance.cli.bench_reading import Magnification, read_slides
 from appliance.cli.engine_evaluate_slides import slide_figures, slide_jobs
 from appliance.cli.hardware import engine_folder, scorer
+from appliance.cli.plain_console import plain_console
 from appliance.cli.result import write_json
 from appliance.errors import ApplianceError
 from appliance.settings import OpticsSection, Settings, load_settings
@@ -204,14 +204,14 @@ def _with_engine(setup: _Setup, figures: Callable[[Target], dict[str, object]]) 
 
 
 def _bar(files: Sequence[_File], what: str) -> Iterable[_File]:
-    return track(files, what, console=Console(stderr=True), transient=True)
+    return track(files, what, console=plain_console(errors=True), transient=True)
 
 
 def _tell(figures: dict[str, object], file: Path | None, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(figures, indent=2, allow_nan=False))
     else:
-        Console().print(_table(figures))
+        plain_console().print(_table(figures))
     if file is not None:
         try:
             write_json(file, figures)

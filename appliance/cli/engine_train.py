@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.logging import RichHandler
 
+from appliance.cli.plain_console import plain_console
 from engines.errors import EngineError
 from engines.package import MANIFEST
 from engines.training.label_free.needs import require_training
@@ -46,18 +46,17 @@ def train(
     # PyTorch is optional: it is loaded only once it is known to be there.
     from engines.training.label_free.learn import Plan, learn  # noqa: PLC0415
 
-    console = Console(stderr=True)
+    console = plain_console(errors=True)
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=console)])
     plan = Plan(steps=steps, tiles=tiles, seed=seed, threads=threads, name=_name(out))
     with tempfile.TemporaryDirectory() as scratch:
         learned = learn(label_free, out, plan, work or Path(scratch))
     for path in learned.unreadable:
-        console.print(f"Left out, not a picture or too small: {path}", highlight=False, markup=False)
+        console.print(f"Left out, not a picture or too small: {path}")
     if learned.slides < _FEW_SLIDES:
         console.print(
             f"Only {learned.slides} slides: false findings differ between slides, and a threshold from few of them is "
-            f"uncertain; {_FEW_SLIDES} or more are wanted.",
-            highlight=False,
+            f"uncertain; {_FEW_SLIDES} or more are wanted."
         )
     settled = learned.settled
     typer.echo(

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from appliance.cli.plain_console import plain_console
 from appliance.cli.scan import stop_on_signal
 from appliance.hub.broker import EmbeddedBroker
 from appliance.hub.events import ReceivedVerdict
@@ -32,7 +33,7 @@ def hub(
     """Receive verdicts: validate, drop repeats, store, answer with a receipt; print each as it comes."""
     if protocol not in {"5", "3.1.1"}:
         raise typer.BadParameter("MQTT versions are 5 and 3.1.1", param_hint="--protocol")
-    console = Console()
+    console = plain_console()
     store.parent.mkdir(parents=True, exist_ok=True)
     if show:
         with HubStore.open(store) as opened:
@@ -56,8 +57,7 @@ def _print_to(console: Console) -> OnVerdict:
         body = verdict.body
         console.print(
             f"{verdict.received_at:%H:%M:%S} {verdict.site}/{verdict.device} {body.accession} {body.slide} "
-            f"run {body.run}  {body.assay}: {body.category}  {body.title}",
-            highlight=False,
+            f"run {body.run}  {body.assay}: {body.category}  {body.title}"
         )
 
     return received
@@ -65,7 +65,7 @@ def _print_to(console: Console) -> OnVerdict:
 
 def _change_to(console: Console) -> Callable[[str], None]:
     def changed(problem: str) -> None:
-        console.print(f"Not receiving: {problem}" if problem else "Listening.", highlight=False)
+        console.print(f"Not receiving: {problem}" if problem else "Listening.")
 
     return changed
 

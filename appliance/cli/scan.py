@@ -12,10 +12,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from appliance.assays import Assay, load_assay
 from appliance.cli.hardware import engine_folder
 from appliance.cli.hub_session import local_hub, sender
+from appliance.cli.plain_console import plain_console
 from appliance.cli.progress import progress_bar
 from appliance.cli.reading import Order, SlideReading, read_slide
 from appliance.cli.report_input import report_data
@@ -56,7 +58,7 @@ def scan(
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the result here.")] = None,
 ) -> None:
     """Read one slide and say what was found. Exit code 0: a verdict was reached, whatever it says."""
-    console = Console()
+    console = plain_console()
     loaded = load_assay(assay)
     power = magnification or (loaded.magnifications[0] if twin else None)
     settings = load_settings(settings_file, _with_scan(overrides or [], fields, keep_fields, power))
@@ -117,15 +119,14 @@ def read_and_report(
 def print_reading(console: Console, reading: SlideReading, engine: str) -> None:
     """The verdict and where its report is, for a person at a terminal."""
     verdict, tally = reading.verdict, reading.verdict.fields
-    console.print(f"\n[bold]{verdict.category}[/bold]  {verdict.title}", highlight=False)
+    console.print(Text.assemble("\n", (verdict.category, "bold"), "  ", verdict.title))
     for reason in verdict.reasons:
-        console.print(f"  - {reason}", highlight=False)
+        console.print(f"  - {reason}")
     console.print(
         f"Fields: {tally.usable} usable, {tally.blank} blank, {tally.failed} failed of {tally.planned}; "
-        f"engine {engine} on {reading.run.backend}",
-        highlight=False,
+        f"engine {engine} on {reading.run.backend}"
     )
-    console.print(f"Report: {reading.report}", highlight=False, soft_wrap=True)
+    console.print(f"Report: {reading.report}")
 
 
 @contextmanager
