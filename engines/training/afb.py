@@ -34,7 +34,6 @@ from engines.training.warm_start import first_weights, start_from
 
 _WINDOW = 256
 _SHEET_PX = 352
-_STATISTICS = 16  # samples that tell what a layer of a package sees
 _FIELD_SEED, _COLLAGE_SEED, _SHEET_SEED = 1000, 11, 12
 _FIRST_SLIDE = 40_000  # earlier ones trained versions 0.1 and 0.2
 _FALSE_PER_FIELD = 0.01
@@ -73,7 +72,7 @@ def main(
     torch.manual_seed(seed)
     net = HeatmapNet(subject.stages, len(subject.labels))
     if start is not None:
-        start_from(net, start, [sample.picture for sample in (*rendered[:_STATISTICS], *real[: 2 * _STATISTICS])])
+        start_from(net, start, pools)
 
     def make(rng: np.random.Generator, slot: int, hard: NDArray[np.int64] | None) -> Sample:
         pool = pools[slot % len(pools)]

@@ -23,13 +23,13 @@ _log = logging.getLogger(__name__)
 
 _EMPTY = 0.05  # of a bump: cells below it lie on no object of the label
 _INVENTED, _MISSED = 0.02, 0.5  # probabilities beyond which an answer is wrong enough to be worth another look
-_PER_SAMPLE = 8.0
+_PER_SAMPLE = 8
 
 
 def mine(net: HeatmapNet, pool: Sequence[Sample], separation_px: float, kept: Path) -> NDArray[np.int64]:
     """Cells (N, 3), sample, row and column, at which the first label is invented or missed; read from `kept` if there.
 
-    The worst inventions, eight a sample on average, and as many of the misses at most.
+    The worst inventions, and misses drawn by chance: of each eight a sample at most, on average.
     """
     if kept.is_file():
         return np.asarray(np.load(kept), np.int64)
@@ -48,9 +48,9 @@ def mine(net: HeatmapNet, pool: Sequence[Sample], separation_px: float, kept: Pa
             for score, row, col in zip(peaks.probability[wrong], rows[wrong], cols[wrong], strict=True)
         ]
         missed += [(index, int(row), int(col)) for row, col in np.argwhere((target == 1.0) & known & (heat < _MISSED))]
-    limit = int(_PER_SAMPLE * len(pool))
+    limit = _PER_SAMPLE * len(pool)
     worst = [place for _, *place in sorted(invented, reverse=True)[:limit]]
-    drawn = np.random.default_rng(0).permutation(len(missed))[: len(worst)]
+    drawn = np.random.default_rng(0).permutation(len(missed))[:limit]
     _log.info("hard examples: %d of %d invented, %d of %d missed", len(worst), len(invented), len(drawn), len(missed))
     hard = np.array([*worst, *(missed[i] for i in drawn)], np.int64).reshape(-1, 3)
     kept.parent.mkdir(parents=True, exist_ok=True)

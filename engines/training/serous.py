@@ -30,7 +30,6 @@ from engines.training.warm_start import first_weights, start_from
 _WINDOW = 320
 _CALIBRATION_PX = (400, 400)
 _FIELD_SEED = 1000
-_STATISTICS = 16  # samples that tell what a layer of a package sees
 _FIRST_SLIDE = 40_000  # earlier ones trained versions 0.1 and 0.2
 _PHOTOMETRY = Photometry(gain=0.10, stain=0.15, gamma=0.08, hue=0.03, blur_px=0.7, noise=3.0, jpeg=0.2)
 # A slide that must stand out: 0.2 % malignant among the cells of 60 fields; the assay's own spread of false rates.
@@ -78,7 +77,7 @@ def main(
     torch.manual_seed(seed)
     net = HeatmapNet(SEROUS.stages, len(SEROUS.labels))
     if start is not None:
-        start_from(net, start, [sample.picture for sample in pool[:_STATISTICS]])
+        start_from(net, start, [pool])
     train_in_rounds(
         net,
         pool,

@@ -17,13 +17,16 @@ from engines.qdq_float import to_float
 from engines.training.architecture import INPUT_SCALE
 from engines.training.loop import load_weights
 from engines.training.network import HeatmapNet
+from engines.training.targets import Sample
+
+_LOOKED_AT = 16  # samples of each pool that tell what a layer sees
 
 
-def start_from(net: HeatmapNet, start: Path, pictures: Sequence[NDArray[np.uint8]]) -> None:
+def start_from(net: HeatmapNet, start: Path, pools: Sequence[Sequence[Sample]]) -> None:
     """Give `net` the weights of `start`: a checkpoint, or a package's folder whose network has its architecture.
 
-    A package holds folded layers: its normalisation is undone with the statistics that `pictures`, uint8 RGB
-    (H, W, 3), give. Raises ValueError when the package's layers are of other shapes.
+    A package holds folded layers: its normalisation is undone with the statistics that the first samples of `pools`,
+    which it is to be trained on, give. Raises ValueError when the package's layers are of other shapes.
     """
     if start.is_file():
         load_weights(net, start)
@@ -50,7 +53,7 @@ def start_from(net: HeatmapNet, start: Path, pictures: Sequence[NDArray[np.uint8
                 _pass_through(norms[index], bias)
             elif convolution.bias is not None:
                 convolution.bias.copy_(bias)
-        _normalise(net, norms, pictures)
+        _normalise(net, norms, [sample.picture for pool in pools for sample in pool[:_LOOKED_AT]])
 
 
 def first_weights(start: Path | None) -> tuple[DataSource, ...]:

@@ -14,8 +14,8 @@ from drivers.twin.slide.traits import CellTraits
 _CHROMATIN = 0.90  # optical density of an 8 µm nucleus
 _DILUTION = 0.85  # the same DNA in a larger nucleus is paler: density falls with diameter to this power
 _RIM_UM = 0.3
-_STRAY_DYE = 0.3
-_UPTAKE = 0.15
+_STRAY_DYE = 0.3  # most of the chromatin's stain that may be each other dye
+_HUE = 0.15  # spread of a cell's log density in each of red, green and blue
 
 
 def paint_cell(traits: CellTraits, palette: Palette, um_per_px: float, rng: np.random.Generator) -> Sprite:
@@ -38,8 +38,8 @@ def paint_cell(traits: CellTraits, palette: Palette, um_per_px: float, rng: np.r
     }
     if traits.granules > 0.0:
         planes["granule"] = _granules(traits, canvas, body * (1.0 - nucleus), rng)
-    uptake = np.exp(rng.normal(0.0, _UPTAKE, 3)).astype(np.float32)  # neighbours on one slide differ in hue
-    od = sum_planes(planes, palette, canvas) * uptake
+    hue = np.exp(rng.normal(0.0, _HUE, 3)).astype(np.float32)  # neighbours on one slide are not stained quite alike
+    od = sum_planes(planes, palette, canvas) * hue
     extent = np.ptp(contour, axis=0)
     return Sprite(trimmed(od), float(extent[0]), float(extent[1]), traits.thickness_um)
 

@@ -163,14 +163,17 @@ def test_a_run_goes_on_from_a_package_where_its_network_stands(tmp_path: Path) -
     write_package(tmp_path / "p", RECIPE, first.folded(), input_scale=INPUT_SCALE, pictures=pictures, point=POINT)
     torch.manual_seed(6)
     second = HeatmapNet(STAGES, 1)
-    start_from(second, tmp_path / "p", pictures)
+    pool = [
+        Sample(picture, np.zeros((1, 30, 30), np.float32), np.ones((1, 30, 30), np.float32)) for picture in pictures
+    ]
+    start_from(second, tmp_path / "p", [pool])
     wanted, spread = _answer(first, pictures[0]), float(_answer(first, pictures[0]).std())
     assert np.abs(_answer(second.eval(), pictures[0]) - wanted).max() < 0.2 * spread  # the file's weights are INT8
     with torch.no_grad():
         together = second.train()(torch.from_numpy(np.stack(pictures).transpose(0, 3, 1, 2)).float())
     assert np.abs(together[0, 0].numpy() - wanted).max() < 0.5 * spread  # normalised by what the batch shows, too
     with pytest.raises(ValueError, match="same architecture"):
-        start_from(HeatmapNet(STAGES[:-1], 1), tmp_path / "p", pictures)
+        start_from(HeatmapNet(STAGES[:-1], 1), tmp_path / "p", [pool])
 
 
 def test_mining_finds_what_is_invented_and_what_is_missed(tmp_path: Path) -> None:
@@ -180,14 +183,16 @@ def test_mining_finds_what_is_invented_and_what_is_missed(tmp_path: Path) -> Non
     with torch.no_grad():
         net.head.weight.zero_()
         net.head.bias.fill_(-9.0)
-    blind = mine(net, pool, 4.0, tmp_path / "blind.npy")
-    assert len(blind) == 0  # it invents nothing, and misses are taken in the number of inventions
+    blind = mine(net, pool, 4.0, tmp_path / "blind.npy")  # invents nothing, misses everything
+    assert 0 < len(blind) <= 8 * len(pool)
+    assert all(pool[index].target[0, row, col] == 1.0 for index, row, col in blind)
     with torch.no_grad():
         net.head.bias.fill_(-1.0)
         net.head.weight.normal_(0.0, 0.5)
     hard = mine(net, pool, 4.0, tmp_path / "hard.npy")
     values = np.array([pool[index].target[0, row, col] for index, row, col in hard])
     assert (values < 0.05).any()
+    assert (values == 1.0).any()
     assert np.all((values < 0.05) | (values == 1.0))
     assert np.array_equal(mine(net, [], 4.0, tmp_path / "hard.npy"), hard)  # what was mined is kept
 
