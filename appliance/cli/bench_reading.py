@@ -7,11 +7,12 @@ Defocus is drawn within half a depth of field.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Literal
 
 import numpy as np
@@ -72,12 +73,25 @@ class SlideScore:
 def read_slides(jobs: Sequence[Job]) -> Iterator[SlideScore]:
     """Every job's slide, in order, one process a core; a line about each on the error stream."""
     console = plain_console(errors=True)
-    with ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=context, initializer=_end_with_the_bench) as pool:
         for score in pool.map(read_in_process, jobs):
             truth = f"{score.lying} targets in its fields" if score.positive else "negative"
             said = f"slide {score.seed} ({truth}): {score.category}, score {score.score:.3f}, {score.counts}"
             console.print(said)
             yield score
+
+
+def _end_with_the_bench() -> None:
+    """In a worker: one whose bench was killed would finish its slides, and then wait for ever for the next."""
+
+    def watch() -> None:
+        bench = parent_process()
+        if bench is not None:
+            bench.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def read_in_process(job: Job) -> SlideScore:

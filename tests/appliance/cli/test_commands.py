@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from appliance.cli.exits import Exit
-from tests.appliance.cli.conftest import Ran
+from tests.appliance.cli.conftest import Ran, command
 
 
 def test_the_demo_brings_two_verdicts_to_the_hub_and_leaves_two_reports(
@@ -40,6 +44,38 @@ def test_doctor_names_each_fault_with_its_remedy(cytoscan: Callable[..., Ran]) -
     failed = {check["name"]: check for check in ran.result["checks"] if not check["ok"]}
     assert {"port", "camera", "broker"} <= set(failed)
     assert all(check["remedy"] for check in failed.values())
+
+
+def _children(pid: int) -> set[int]:
+    try:
+        return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except FileNotFoundError:
+        return set()
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())  # empty once it has ended and waits to be buried
+    except FileNotFoundError:
+        return False
+
+
+def test_a_killed_bench_leaves_nobody_behind(tmp_path: Path) -> None:
+    bench = subprocess.Popen(command("bench", "verdict", "--fields", "500"), cwd=tmp_path, stderr=subprocess.DEVNULL)
+    workers: set[int] = set()
+    deadline = time.monotonic() + 60
+    while len(workers) < 2 and time.monotonic() < deadline:  # the tracker of shared resources, and at least one reader
+        time.sleep(0.1)
+        workers = _children(bench.pid)
+    assert len(workers) >= 2
+    bench.kill()
+    bench.wait()
+    while any(map(_runs, workers)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    left = list(filter(_runs, workers))
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
 
 
 def test_bench_scan_gives_the_figures_it_promises(cytoscan: Callable[..., Ran]) -> None:
