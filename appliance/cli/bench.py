@@ -49,7 +49,7 @@ def verdict(
     fields: Annotated[int, typer.Option(help="Fields of each slide.", min=1)] = 60,
     seed: Seed = 7000,
     assay: AssayName = "serous",
-    malignant: Annotated[float, typer.Option(help="Serous: malignant share on every second slide.")] = 0.01,
+    malignant: Annotated[str, typer.Option(help="Serous: malignant shares of every second slide, in turn.")] = "0.01",
     afb_per_hpf: Annotated[float, typer.Option(help="AFB: bacilli per high-power field on every second slide.")] = 0.5,
     engine: EnginePath = None,
     json_path: JsonPath = None,
@@ -57,7 +57,13 @@ def verdict(
     """Slide verdicts against truth: every second slide is positive; fields are drawn in-process, near focus."""
     settings = load_settings(None, [f"engines.{assay}={engine}"] if engine else [])
     figures = bench_verdict(
-        load_assay(assay), settings, slides, fields, seed, malignant=malignant, afb_per_hpf=afb_per_hpf
+        load_assay(assay),
+        settings,
+        slides,
+        fields,
+        seed,
+        malignant=_shares(malignant, "--malignant"),
+        afb_per_hpf=afb_per_hpf,
     )
     _show(figures, json_path)
 
@@ -73,7 +79,7 @@ def witness(
 ) -> None:
     """Serous: slide AUROC against the share of malignant cells; fields are drawn in-process, near focus."""
     settings = load_settings(None, [f"engines.serous={engine}"] if engine else [])
-    wanted = [float(share) for share in shares.split(",")]
+    wanted = _shares(shares, "--shares")
     _show(bench_witness(load_assay("serous"), settings, slides, fields, seed, wanted), json_path)
 
 
@@ -111,6 +117,19 @@ def engine(
     packages = {name: engine or shipped(load_assay(name).name) for name in names}
     record = runtime_record(load_settings()) if keep else None
     _show(bench_engine(packages, rounds, seed, keep=record), json_path)
+
+
+def _shares(text: str, option: str) -> list[float]:
+    """Shares above 0 and up to 1 from a list with commas between."""
+    try:
+        shares = [float(part) for part in text.split(",")]
+    except ValueError:
+        shares = []
+    if not shares or not all(0.0 < share <= 1.0 for share in shares):
+        raise typer.BadParameter(
+            f"{text!r}: shares above 0 and up to 1, comma between, as 0.01,0.003", param_hint=option
+        )
+    return shares
 
 
 def _show(figures: dict[str, object], json_path: Path | None) -> None:

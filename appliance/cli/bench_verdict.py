@@ -18,21 +18,17 @@ _FROM_T3 = ("MAL",)
 
 
 def bench_verdict(
-    assay: Assay, settings: Settings, slides: int, fields: int, seed: int, *, malignant: float, afb_per_hpf: float
+    assay: Assay,
+    settings: Settings,
+    slides: int,
+    fields: int,
+    seed: int,
+    *,
+    malignant: Sequence[float],
+    afb_per_hpf: float,
 ) -> dict[str, object]:
     """AUROC of the slide score with its bootstrap interval over slides, and every slide's verdict."""
-    jobs = [
-        Job(
-            assay,
-            settings,
-            fields,
-            seed + number,
-            malignant if number % 2 and assay.name == "serous" else None,
-            afb_per_hpf if number % 2 and assay.name == "afb" else None,
-            assay.magnifications[0],
-        )
-        for number in range(slides)
-    ]
+    jobs = half_positive(assay, settings, slides, fields, seed, malignant=malignant, afb_per_hpf=afb_per_hpf)
     scores = list(read_slides(jobs))
     positive, negative = _scores(scores, positive=True), _scores(scores, positive=False)
     rng = np.random.default_rng(seed)
@@ -47,11 +43,38 @@ def bench_verdict(
         "assay": assay.name,
         "slides": slides,
         "fields_per_slide": fields,
+        **({"malignant_shares": list(malignant)} if assay.name == "serous" else {}),
         "auroc": auroc(positive, negative),
         "auroc_ci": auroc_interval(positive, negative, rng),
         **tis,
         "verdicts": [asdict(score) for score in scores],
     }
+
+
+def half_positive(
+    assay: Assay,
+    settings: Settings,
+    slides: int,
+    fields: int,
+    seed: int,
+    *,
+    malignant: Sequence[float],
+    afb_per_hpf: float,
+) -> list[Job]:
+    """Slides of which every second one is positive; malignant: the shares that serous ones carry, in turn."""
+    serous = assay.name == "serous"
+    return [
+        Job(
+            assay,
+            settings,
+            fields,
+            seed + number,
+            malignant[number // 2 % len(malignant)] if number % 2 and serous else None,
+            afb_per_hpf if number % 2 and not serous else None,
+            assay.magnifications[0],
+        )
+        for number in range(slides)
+    ]
 
 
 def bench_witness(

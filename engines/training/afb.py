@@ -35,7 +35,7 @@ from engines.training.warm_start import first_weights, start_from
 _WINDOW = 256
 _SHEET_PX = 352
 _FIELD_SEED, _COLLAGE_SEED, _SHEET_SEED = 1000, 11, 12
-_FIRST_SLIDE = 40_000  # earlier ones trained versions 0.1 and 0.2
+_FIRST_SLIDE = 60_000  # earlier ones trained the versions before
 _FALSE_PER_FIELD = 0.01
 _SUBJECTS = {900: AFB, 450: AFB_450}
 
