@@ -94,6 +94,8 @@ def _objects(figures: Mapping[str, Any], source: str) -> list[str]:
         f"below one false finding in {figures['fields']} fields cannot be seen here: there the first threshold without "
         "any false finding stands in.",
         _table(("what", "figure"), rows),
+        "A probability of 0.5 marks the operating point and is not the share of findings that are true: hence the "
+        "calibration error.",
         f"The operating point in force was chosen on {source}.",
         "![sensitivity against false findings a field](froc.png)",
         "The ten best findings (above) and the ten worst false ones (below), with their probability:",
@@ -165,6 +167,7 @@ def _gates(measured: Mapping[str, Any]) -> list[str]:
             gate["int8"],
             gate["value"],
             gate["limit"],
+            gate["n"],
             "passed" if gate["passed"] else "FAILED",
         )
         for gate in measured["gates"]
@@ -172,7 +175,7 @@ def _gates(measured: Mapping[str, Any]) -> list[str]:
     return [
         "## INT8 against FP32",
         "The same places scored by the network before and after quantisation; defocus bins in depths of field.",
-        _table(("gate", "FP32", "INT8", "value", "limit", "result"), rows),
+        _table(("gate", "FP32", "INT8", "value", "limit", "objects", "result"), rows),
     ]
 
 
