@@ -1,4 +1,7 @@
-"""The training loop: the same seed gives the same network, and a stopped run goes on where it was."""
+"""The training loop: the same seed gives the same network, and a stopped run goes on where it was.
+
+It runs on a GPU when PyTorch sees one, otherwise on the processor.
+"""
 
 from __future__ import annotations
 
@@ -64,14 +67,15 @@ def train(net: HeatmapNet, make_sample: MakeSample, schedule: Schedule, out: Pat
     out: folder of `checkpoint.pt`; a run found there is taken up again.
     """
     torch.set_num_threads(schedule.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     out.mkdir(parents=True, exist_ok=True)
+    net.to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(net.parameters(), lr=schedule.rate, weight_decay=1e-4)
     rate = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, schedule))
     path = out / "checkpoint.pt"
     first = _resume(path, net, optimiser, rate)
     net.train()
     cv2.setNumThreads(1)  # a worker forked from a process with OpenCV's own threads would wait for them for ever
-    net.to(memory_format=torch.channels_last)
     batches = torch.utils.data.DataLoader(
         _Batches(make_sample, schedule, first),
         batch_size=None,
@@ -80,10 +84,11 @@ def train(net: HeatmapNet, make_sample: MakeSample, schedule: Schedule, out: Pat
         multiprocessing_context="fork" if schedule.workers else None,
     )
     started, running = time.monotonic(), 0.0
-    for step, (pictures, target, mask) in enumerate(batches, first):
+    for step, batch in enumerate(batches, first):
+        pictures, target, mask = (part.to(device) for part in batch)
         torch.manual_seed(schedule.seed * 1_000_003 + step)  # what a layer draws, a resumed run draws again
         # bfloat16 halves the time of a step on processors that have it; losses and weights stay in float32.
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast(device.type, dtype=torch.bfloat16):
             logits = net(pictures.float().contiguous(memory_format=torch.channels_last))
         loss = penalty_focal_loss(logits.float(), target, mask)
         optimiser.zero_grad(set_to_none=True)
@@ -97,12 +102,12 @@ def train(net: HeatmapNet, make_sample: MakeSample, schedule: Schedule, out: Pat
             _log.info("step %d of %d  loss %.4f  %.0f s left", step + 1, schedule.steps, running, left)
         if (step + 1) % schedule.checkpoint_every == 0 or step + 1 == schedule.steps:
             _save(path, net, optimiser, rate, step + 1)
-    return net.to(memory_format=torch.contiguous_format).eval()
+    return net.to("cpu", memory_format=torch.contiguous_format).eval()
 
 
 def load_weights(net: HeatmapNet, checkpoint: Path) -> None:
     """Give `net` the weights of a checkpoint of the same architecture, to go on training on other samples."""
-    net.load_state_dict(torch.load(checkpoint, weights_only=True)["net"])
+    net.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["net"])
 
 
 def _one_core(_: int) -> None:
@@ -135,7 +140,7 @@ def _resume(
 ) -> int:
     if not path.is_file():
         return 0
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, map_location="cpu", weights_only=True)
     net.load_state_dict(state["net"])
     optimiser.load_state_dict(state["optimiser"])
     rate.load_state_dict(state["rate"])

@@ -29,7 +29,8 @@ class RoundedReLU(nn.ReLU):
         result = super().forward(values)
         if not self.training:
             return result
-        error = torch.rand(result.shape[1:], dtype=result.dtype) - 0.5  # of a batch, all alike: to draw them costs time
+        # Of a batch, all alike: to draw them costs time.
+        error = torch.rand(result.shape[1:], dtype=result.dtype, device=result.device) - 0.5
         return result + error * (result.detach().amax() * _STEP)
 
 
