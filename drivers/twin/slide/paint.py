@@ -127,9 +127,8 @@ class Canvas:
 
     def finish(self, plane: NDArray[np.float32]) -> NDArray[np.float32]:
         """Average down to the final resolution; takes (side, side, n), gives (side / 2, side / 2, n)."""
-        blocks = plane.reshape(self._final, 2, self._final, 2, plane.shape[2])
-        averaged: NDArray[np.float32] = blocks.mean(axis=(1, 3)).astype(np.float32)
-        return averaged
+        averaged = cv2.resize(plane, (self._final, self._final), interpolation=cv2.INTER_AREA)
+        return np.asarray(averaged, np.float32).reshape(self._final, self._final, plane.shape[2])
 
     def _mask(self) -> NDArray[np.uint8]:
         return np.zeros((self.side, self.side), np.uint8)
@@ -145,7 +144,8 @@ def _plane(mask: NDArray[np.uint8]) -> Plane:
 
 def trimmed(od: Plane, faintest: float = 0.003) -> Plane:
     """The same sprite without its clear border, cut evenly on opposite sides so that its middle stays put."""
-    strong = np.abs(od).max(axis=2) > faintest
+    each = np.abs(od) > faintest
+    strong = each[:, :, 0] | each[:, :, 1] | each[:, :, 2]  # many times faster than to reduce an axis of three
     rows, cols = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
     if rows.size == 0:
         return np.zeros((1, 1, 3), np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -156,7 +157,7 @@ class LayerStack:
             od, rest = _ground(stamps, (bottom - top, right - left, 3))
             for s in rest:
                 place = od[s.row - top : s.row - top + s.od.shape[0], s.col - left : s.col - left + s.od.shape[1]]
-                place += s.od * np.float32(s.weight)
+                cv2.scaleAdd(s.od, s.weight, place, place)
             built.append(Layer(_node_z(node, self._pitch), od, top, left))
         return built
 
