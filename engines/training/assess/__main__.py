@@ -20,8 +20,12 @@ def main(
     ],
     *,
     fp32: Annotated[
-        Path, typer.Option(help="the network before quantisation, as training leaves it beside the package")
-    ],
+        Path | None,
+        typer.Option(
+            help="the network before quantisation, as training leaves it beside the package; left out: the package's "
+            "own file without the rounding of activations"
+        ),
+    ] = None,
     kept: Annotated[Path, typer.Option(help="folder where rendered fields are kept")] = Path("build/train/fields"),
     slides: Annotated[int, typer.Option(help="unseen twin slides, every second one without targets")] = 40,
     crops: Annotated[Path | None, typer.Option(help="real crops, of which the held-back fifth is used")] = None,
@@ -33,7 +37,9 @@ def main(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     manifest = load_package(package).manifest
     given = whole_figures(manifest.onnx.sha256, manifest.assay, witness=witness, grades=grades, speed=speed)
-    command = f"python -m engines.training.assess {package} --fp32 FP32 --slides {slides}"
+    command = f"python -m engines.training.assess {package} --slides {slides}"
+    if fp32 is not None:
+        command += " --fp32 FP32"
     if crops is not None:
         command += " --crops CROPS"
     failed = release(Inputs(package, fp32, kept, slides, crops, given, command))

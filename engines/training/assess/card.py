@@ -25,6 +25,10 @@ _NEVER_FOR = {
     "serous": "Diagnosis; naming a tumour; calling a patient free of malignancy; other stains or scales.",
     "afb": "Diagnosis; calling a patient free of tuberculosis; fluorochrome stains; other scales.",
 }
+_ACTIVATIONS_ONLY = (
+    " The network before quantisation was no longer at hand: FP32 is this file without the rounding of activations, so "
+    "that what the rounding of weights costs is not seen here."
+)
 _FROC = (0.001, 0.01, 0.1, 1.0)
 Rows = Sequence[Sequence[object]]
 
@@ -174,7 +178,8 @@ def _gates(measured: Mapping[str, Any]) -> list[str]:
     ]
     return [
         "## INT8 against FP32",
-        "The same places scored by the network before and after quantisation; defocus bins in depths of field.",
+        "The same places scored by the network before and after quantisation; defocus bins in depths of field."
+        + (_ACTIVATIONS_ONLY if measured.get("fp32") == "activations only" else ""),
         _table(("gate", "FP32", "INT8", "value", "limit", "objects", "result"), rows),
     ]
 

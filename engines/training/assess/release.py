@@ -10,8 +10,11 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from engines.package import load_package
 from engines.packaging import write_card
+from engines.qdq_float import to_float
 from engines.training.assess.card import card_text
 from engines.training.assess.crops import assess_crops
 from engines.training.assess.figures import (
@@ -38,13 +41,14 @@ _FIELDS_SHOWN = 3
 class Inputs:
     """What a release is measured with.
 
-    package: its folder. fp32: the network before quantisation. kept: where rendered fields are kept. slides: of the
-    test seeds. crops: real crops, for AFB. whole: figures of whole slides and of speed from the application's benches,
-    by name (witness, grades, speed), taken over as they are.
+    package: its folder. fp32: the network before quantisation; None: no longer at hand, and the package's own file
+    without the rounding of activations stands in for it (its weights keep theirs). kept: where rendered fields are
+    kept. slides: of the test seeds. crops: real crops, for AFB. whole: figures of whole slides and of speed from the
+    application's benches, by name (witness, grades, speed), taken over as they are.
     """
 
     package: Path
-    fp32: Path
+    fp32: Path | None
     kept: Path
     slides: int
     crops: Path | None
@@ -57,13 +61,15 @@ def release(inputs: Inputs) -> list[str]:
     package = load_package(inputs.package)
     subject = SUBJECTS[package.manifest.name]
     int8 = open_scorer(inputs.package)
-    bench = Bench.of(subject, package, int8, FloatNetwork(inputs.fp32), inputs.slides, inputs.kept)
+    unrounded = inputs.fp32 or to_float(onnx.load_from_string(package.onnx_bytes)).SerializeToString()
+    bench = Bench.of(subject, package, int8, FloatNetwork(unrounded), inputs.slides, inputs.kept)
     parts = measure_slides(bench, int8)
     measured: dict[str, Any] = {
         "command": inputs.command,
         "onnx_sha256": package.manifest.onnx.sha256,
         "objects": object_figures(bench, parts),
         "gates": gate_figures(bench),
+        "fp32": "before quantisation" if inputs.fp32 else "activations only",
         "changes": robustness_figures(bench),
         "controls": control_figures(bench),
         **inputs.whole,

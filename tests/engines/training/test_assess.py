@@ -10,6 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
+from engines.package import load_package, shipped
+from engines.training.assess.card import card_text
 from engines.training.assess.changes import CHANGES, compressed, lit, stained, tinted
 from engines.training.assess.objects import (
     by_slide,
@@ -208,3 +210,12 @@ def test_a_card_names_the_command_behind_its_witness_curve(tmp_path: Path) -> No
     witness.write_text(json.dumps({"rows": []}))
     with pytest.raises(EngineError, match="cannot be read"):
         whole_figures("a" * 64, "serous", witness=witness, grades=None, speed=None)
+
+
+@pytest.mark.parametrize(("fp32", "said"), [("before quantisation", False), ("activations only", True)])
+def test_the_card_says_when_fp32_was_no_longer_at_hand(fp32: str, said: bool) -> None:
+    folder = shipped("afb")
+    measured = json.loads((folder / "measured.json").read_text(encoding="utf-8"))
+    text = card_text(load_package(folder), {**measured, "fp32": fp32})
+    assert ("without the rounding of activations" in text) is said
+    assert "## INT8 against FP32" in text
