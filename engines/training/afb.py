@@ -90,7 +90,10 @@ def main(
     kept = _collages(subject, everything, "validation")
     shown = build_pool(out / "calibration", 40, 3, tile_source(subject, seeds.CALIBRATION, (_SHEET_PX, _SHEET_PX)))
     laid = build_pool(out / "calibration_collages", 24, 4, lambda rng, _: kept.lay(rng))
-    pictures = [sample.picture for sample in (*shown, *laid)]
+    # Crops on their own stain and light wake more of the network than any twin slide does: without them their
+    # activations would be clipped, and INT8 would lose what FP32 finds on real pictures.
+    alone = build_pool(out / "calibration_sheets", 24, 5, lambda rng, _: kept.sheet(rng))
+    pictures = [sample.picture for sample in (*shown, *laid, *alone)]
     recipe = _recipe(subject)
     settle(
         out / "package",
@@ -122,7 +125,7 @@ def _choose(subject: Subject, folder: Path, kept: Path, slides: int) -> Settled:
 def _recipe(subject: Subject) -> Recipe:
     return Recipe(
         name=subject.name,
-        version="0.4.0",
+        version="0.5.0",
         assay=subject.assay,
         labels=subject.labels,
         scale=subject.scale,
@@ -140,7 +143,7 @@ def _recipe(subject: Subject) -> Recipe:
                 used_for="training, calibration, operating point",
             ),
         ),
-        calibration_source="twin sputum slides, calibration seeds, and collages of validation crops",
+        calibration_source="twin sputum slides, calibration seeds, and collages and sheets of validation crops",
     )
 
 
