@@ -27,7 +27,14 @@ def main(
         ),
     ] = None,
     kept: Annotated[Path, typer.Option(help="folder where rendered fields are kept")] = Path("build/train/fields"),
-    slides: Annotated[int, typer.Option(help="unseen twin slides, every second one without targets")] = 40,
+    slides: Annotated[
+        int,
+        typer.Option(
+            help="unseen twin slides, every second one without targets; 0: keep what was measured before, and take "
+            "over the results of benches alone",
+            min=0,
+        ),
+    ] = 40,
     crops: Annotated[Path | None, typer.Option(help="real crops, of which the held-back fifth is used")] = None,
     witness: Annotated[Path | None, typer.Option(help="result of `cytoscan bench witness`")] = None,
     grades: Annotated[Path | None, typer.Option(help="result of `cytoscan bench grades`")] = None,

@@ -12,7 +12,8 @@ from typing import Any
 
 import onnx
 
-from engines.package import load_package
+from engines.errors import EngineError
+from engines.package import EnginePackage, load_package
 from engines.packaging import write_card
 from engines.qdq_float import to_float
 from engines.training.assess.card import card_text
@@ -43,7 +44,8 @@ class Inputs:
 
     package: its folder. fp32: the network before quantisation; None: no longer at hand, and the package's own file
     without the rounding of activations stands in for it (its weights keep theirs). kept: where rendered fields are
-    kept. slides: of the test seeds. crops: real crops, for AFB. whole: figures of whole slides and of speed from the
+    kept. slides: of the test seeds; 0: what `measured.json` says of the same network stands, and only `whole` is new.
+    crops: real crops, for AFB. whole: figures of whole slides and of speed from the
     application's benches, by name (witness, grades, speed), taken over as they are.
     """
 
@@ -59,6 +61,30 @@ class Inputs:
 def release(inputs: Inputs) -> list[str]:
     """Write `measured.json`, the pictures and the card; returns what failed, in words."""
     package = load_package(inputs.package)
+    measured = _measure(inputs, package) if inputs.slides else {**_measured_before(package), **inputs.whole}
+    if "witness" in measured:
+        plot_witness(inputs.package / "witness.png", measured["witness"]["rows"], package.title)
+    text = json.dumps(measured, indent=1, ensure_ascii=False)
+    (inputs.package / MEASURED_FILE).write_text(text + "\n", encoding="utf-8")
+    write_card(inputs.package, card_text(package, measured))
+    checks = [*measured["gates"], *measured["controls"]]
+    return [f"{check['name']} failed: {check}" for check in checks if not check["passed"]]
+
+
+def _measured_before(package: EnginePackage) -> dict[str, Any]:
+    """What `measured.json` holds. Raises EngineError when there is none, or it is of another network."""
+    path = package.folder / MEASURED_FILE
+    try:
+        measured = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise EngineError(f"{path} cannot be read: {error}.", remedy="Measure with --slides 16 or more.") from error
+    if measured.get("onnx_sha256") != package.manifest.onnx.sha256:
+        raise EngineError(f"{path} is of another network.", remedy="Measure with --slides 16 or more.")
+    return measured
+
+
+def _measure(inputs: Inputs, package: EnginePackage) -> dict[str, Any]:
+    """Objects, gates, changes, controls and crops; their pictures are written."""
     subject = SUBJECTS[package.manifest.name]
     int8 = open_scorer(inputs.package)
     unrounded = inputs.fp32 or to_float(onnx.load_from_string(package.onnx_bytes)).SerializeToString()
@@ -80,10 +106,4 @@ def release(inputs: Inputs) -> list[str]:
     plot_froc(inputs.package / "froc.png", parts, bench.depth_um, package.title)
     shown = chain.from_iterable(islice(bench.tiles(spec), _FIELDS_SHOWN) for spec in bench.slides)
     picture_findings(inputs.package / "findings.png", int8, subject, shown)
-    if "witness" in measured:
-        plot_witness(inputs.package / "witness.png", measured["witness"]["rows"], package.title)
-    text = json.dumps(measured, indent=1, ensure_ascii=False)
-    (inputs.package / MEASURED_FILE).write_text(text + "\n", encoding="utf-8")
-    write_card(inputs.package, card_text(package, measured))
-    checks = [*measured["gates"], *measured["controls"]]
-    return [f"{check['name']} failed: {check}" for check in checks if not check["passed"]]
+    return measured
