@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,6 @@ from engines.training.assess.objects import (
     together,
 )
 from engines.training.assess.pairs import paired_scores
-from engines.training.assess.release import Inputs, release
 from engines.training.assess.whole import whole_figures
 from engines.training.controls import COLOUR_LIMIT, logistic_regression, run_controls
 from engines.training.fields import Measured
@@ -221,23 +219,3 @@ def test_the_card_says_when_fp32_was_no_longer_at_hand(fp32: str, said: bool) ->
     text = card_text(load_package(folder), {**measured, "fp32": fp32})
     assert ("without the rounding of activations" in text) is said
     assert "## INT8 against FP32" in text
-
-
-def test_results_of_benches_are_taken_over_without_measuring_again(tmp_path: Path) -> None:
-    folder = tmp_path / "package"
-    shutil.copytree(shipped("afb"), folder)
-    speed = {"command": "a bench", "machine": "this one", "rows": {"ms of a field": 5.0}}
-    inputs = Inputs(folder, None, tmp_path, 0, None, {"speed": speed}, "not run")
-    release(inputs)
-    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert "| ms of a field | 5.0 |" in card
-    before = json.loads((shipped("afb") / "measured.json").read_text(encoding="utf-8"))
-    assert json.loads((folder / "measured.json").read_text(encoding="utf-8")) == {**before, "speed": speed}
-
-
-def test_figures_of_another_network_are_not_taken_over(tmp_path: Path) -> None:
-    folder = tmp_path / "package"
-    shutil.copytree(shipped("afb"), folder)
-    shutil.copy(shipped("serous") / "measured.json", folder / "measured.json")
-    with pytest.raises(EngineError, match="another network"):
-        release(Inputs(folder, None, tmp_path, 0, None, {}, "not run"))

@@ -1,0 +1,37 @@
+"""What the release command takes over from files instead of measuring."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip(
+    "matplotlib", reason="matplotlib is not installed (extra 'train'); the release command is not tested"
+)
+
+from engines.errors import EngineError  # noqa: E402
+from engines.package import shipped  # noqa: E402
+from engines.training.assess.release import Inputs, release  # noqa: E402
+
+
+def test_results_of_benches_are_taken_over_without_measuring_again(tmp_path: Path) -> None:
+    folder = tmp_path / "package"
+    shutil.copytree(shipped("afb"), folder)
+    speed = {"command": "a bench", "machine": "this one", "rows": {"ms of a field": 5.0}}
+    inputs = Inputs(folder, None, tmp_path, 0, None, {"speed": speed}, "not run")
+    release(inputs)
+    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "| ms of a field | 5.0 |" in card
+    before = json.loads((shipped("afb") / "measured.json").read_text(encoding="utf-8"))
+    assert json.loads((folder / "measured.json").read_text(encoding="utf-8")) == {**before, "speed": speed}
+
+
+def test_figures_of_another_network_are_not_taken_over(tmp_path: Path) -> None:
+    folder = tmp_path / "package"
+    shutil.copytree(shipped("afb"), folder)
+    shutil.copy(shipped("serous") / "measured.json", folder / "measured.json")
+    with pytest.raises(EngineError, match="another network"):
+        release(Inputs(folder, None, tmp_path, 0, None, {}, "not run"))
