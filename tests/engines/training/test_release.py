@@ -12,9 +12,9 @@ pytest.importorskip(
     "matplotlib", reason="matplotlib is not installed (extra 'train'); the release command is not tested"
 )
 
-from engines.errors import EngineError  # noqa: E402
-from engines.package import shipped  # noqa: E402
-from engines.training.assess.release import Inputs, release  # noqa: E402
+from engines.errors import EngineError
+from engines.package import shipped
+from engines.training.assess.release import Inputs, release
 
 
 def test_results_of_benches_are_taken_over_without_measuring_again(tmp_path: Path) -> None:
