@@ -71,13 +71,15 @@ def test_an_object_is_found_within_a_few_pixels(subject: Subject) -> None:
     """Through score(), as the appliance calls it: the surest findings lie on what the slide holds."""
     scorer = OnnxCpuScorer(_package(subject))
     scale = subject.microscope.um_per_px
-    tile = max(_tiles(subject, _RATES[subject.assay], 6, first=0), key=lambda t: int((t.labels == 0).sum()))
     name = subject.labels[0].name
-    found = [d for d in scorer.score(tile.picture, scale) if d.label == name][:5]
-    assert found
-    reach = max(8.0, 6.0 / scale)
-    near = [np.hypot(tile.places[:, 0] - d.x_px, tile.places[:, 1] - d.y_px).min() <= reach for d in found]
-    assert np.mean(near) >= 0.8
+    away: list[float] = []
+    # Six slides together: four findings of one would say nothing with one of them off.
+    for tile in _tiles(subject, _RATES[subject.assay], 6, first=0):
+        found = [d for d in scorer.score(tile.picture, scale) if d.label == name][:5]
+        away += [float(np.hypot(tile.places[:, 0] - d.x_px, tile.places[:, 1] - d.y_px).min()) for d in found]
+    assert len(away) >= 10
+    assert np.mean(np.array(away) <= max(8.0, 6.0 / scale)) >= 0.8
+    assert np.median(away) < subject.stride
 
 
 @EACH
