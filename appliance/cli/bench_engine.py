@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import cv2
 import numpy as np
@@ -61,7 +62,8 @@ def bench_engine(packages: dict[str, Path], rounds: int, seed: int, *, keep: Pat
     for assay, folder in packages.items():
         figures = _one(folder, rounds, seed, keep)
         assays[assay] = figures
-        console.print(f"{assay}: {figures['ms_1_thread']}")
+        times = ", ".join(f"{name} {ms:.0f}" for name, ms in figures["ms_1_thread"].items())
+        console.print(f"{assay}, ms of processor time a field on 1 thread: {times}")
     return {
         "machine": f"{platform.machine()}, {platform.processor() or 'processor not named'}",
         **{key: _worst(key, [figures[key] for figures in assays.values()]) for key in _HEADLINES},
@@ -86,7 +88,7 @@ def _worst(key: str, values: list[object]) -> float | None:
     return min(numbers) if "_vs_" in key else max(numbers)
 
 
-def _one(folder: Path, rounds: int, seed: int, keep: Path | None) -> dict[str, object]:
+def _one(folder: Path, rounds: int, seed: int, keep: Path | None) -> dict[str, Any]:
     package = load_package(folder)
     picture = synthetic_field(seed)
     names = [contender.value for contender in available()] + [FP32]

@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from multiprocessing import get_context, parent_process
 from typing import Literal
@@ -52,6 +52,23 @@ class Job:
     def positive(self) -> bool:
         """Whether the slide carries what the assay looks for."""
         return self.malignant is not None or self.afb_per_hpf is not None
+
+
+def half_positive(first: Job, slides: int, *, malignant: Sequence[float], afb_per_hpf: float) -> list[Job]:
+    """`slides` slides like `first`, which carries nothing, with seeds from its own on; every second one is positive.
+
+    malignant: the shares that serous ones carry, in turn. afb_per_hpf: what smears carry.
+    """
+    smears = first.assay.name == "afb"
+    return [
+        replace(
+            first,
+            seed=first.seed + number,
+            malignant=malignant[number // 2 % len(malignant)] if number % 2 and not smears else None,
+            afb_per_hpf=afb_per_hpf if number % 2 and smears else None,
+        )
+        for number in range(slides)
+    ]
 
 
 @dataclass(frozen=True)

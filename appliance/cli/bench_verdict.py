@@ -9,7 +9,7 @@ import numpy as np
 
 from appliance.assays import Assay
 from appliance.cli.bench_figures import Floats, auroc, auroc_interval, share_interval
-from appliance.cli.bench_reading import Job, SlideScore, read_slides
+from appliance.cli.bench_reading import Job, SlideScore, half_positive, read_slides
 from appliance.settings import Settings
 from appliance.verdict import choose_cutoffs
 
@@ -28,8 +28,8 @@ def bench_verdict(
     afb_per_hpf: float,
 ) -> dict[str, object]:
     """AUROC of the slide score with its bootstrap interval over slides, and every slide's verdict."""
-    jobs = half_positive(assay, settings, slides, fields, seed, malignant=malignant, afb_per_hpf=afb_per_hpf)
-    scores = list(read_slides(jobs))
+    first = Job(assay, settings, fields, seed, None, None, assay.magnifications[0])
+    scores = list(read_slides(half_positive(first, slides, malignant=malignant, afb_per_hpf=afb_per_hpf)))
     positive, negative = _scores(scores, positive=True), _scores(scores, positive=False)
     rng = np.random.default_rng(seed)
     tis: dict[str, object] = {}
@@ -49,32 +49,6 @@ def bench_verdict(
         **tis,
         "verdicts": [asdict(score) for score in scores],
     }
-
-
-def half_positive(
-    assay: Assay,
-    settings: Settings,
-    slides: int,
-    fields: int,
-    seed: int,
-    *,
-    malignant: Sequence[float],
-    afb_per_hpf: float,
-) -> list[Job]:
-    """Slides of which every second one is positive; malignant: the shares that serous ones carry, in turn."""
-    serous = assay.name == "serous"
-    return [
-        Job(
-            assay,
-            settings,
-            fields,
-            seed + number,
-            malignant[number // 2 % len(malignant)] if number % 2 and serous else None,
-            afb_per_hpf if number % 2 and not serous else None,
-            assay.magnifications[0],
-        )
-        for number in range(slides)
-    ]
 
 
 def bench_witness(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from appliance.assays import load_assay
 from appliance.assays.model import Assay
@@ -108,7 +108,7 @@ def import_engine(
     for note in notes:
         tell(f"Assumed: {note}")
     imported = import_network(request, tell)
-    _report(imported, named, tell_into=console)
+    _report(imported, named, tell)
     if json_path is not None:
         write_json(json_path, figures(imported))
 
@@ -132,19 +132,19 @@ def figures(imported: Imported) -> dict[str, object]:
     }
 
 
-def _report(imported: Imported, assay: Assay, tell_into: Console) -> None:
+def _report(imported: Imported, assay: Assay, tell: Callable[[str], None]) -> None:
     manifest = imported.package.manifest
     for path in imported.pictures.unreadable:
-        tell_into.print(f"Left out, not readable: {path}")
+        tell(f"Left out, not readable: {path}")
     if manifest.parity is not None:
         verdict = "as wanted" if imported.gate.passed else f"below the {imported.gate.limit} that is wanted"
-        tell_into.print(
+        tell(
             f"{imported.package.title}: all rules kept; rank correlation of INT8 with FP32 "
             f"{manifest.parity.spearman:.4f} ({verdict}), largest difference {manifest.parity.max_abs_delta:.4f}. "
             f"Package: {imported.package.folder}"
         )
     if manifest.operating_point.sensitivity == 0:
-        tell_into.print(
+        tell(
             f"Its operating point is unmeasured: slides are not graded with it until it is. To try it: "
             f"--set engines.{assay.name}={imported.package.folder}"
         )

@@ -15,8 +15,8 @@ from rich.table import Table
 
 from appliance.assays import load_assay
 from appliance.assays.model import Assay
-from appliance.cli.bench_reading import Magnification, read_slides
-from appliance.cli.engine_evaluate_slides import slide_figures, slide_jobs
+from appliance.cli.bench_reading import Job, Magnification, half_positive, read_slides
+from appliance.cli.engine_evaluate_slides import slide_figures
 from appliance.cli.hardware import engine_folder, scorer
 from appliance.cli.plain_console import plain_console
 from appliance.cli.result import write_json
@@ -178,16 +178,8 @@ def _slides(
     if (afb_per_hpf if serous else malignant) is not None:
         option = "--afb-per-hpf" if serous else "--malignant"
         raise typer.BadParameter(f"has no meaning for {setup.assay.name}", param_hint=option)
-    jobs = slide_jobs(
-        setup.assay,
-        setup.settings,
-        slides,
-        fields,
-        seed,
-        setup.magnification,
-        malignant=(malignant or _MALIGNANT) if serous else None,
-        afb_per_hpf=None if serous else (afb_per_hpf or _AFB_PER_HPF),
-    )
+    first = Job(setup.assay, setup.settings, fields, seed, None, None, setup.magnification)
+    jobs = half_positive(first, slides, malignant=[malignant or _MALIGNANT], afb_per_hpf=afb_per_hpf or _AFB_PER_HPF)
     package = load_package(engine_folder(setup.settings, setup.assay))
     return {
         "engine": package.title,

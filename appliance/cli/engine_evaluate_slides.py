@@ -7,37 +7,9 @@ from dataclasses import asdict
 
 import numpy as np
 
-from appliance.assays import Assay
-from appliance.cli.bench_reading import Job, Magnification, SlideScore
-from appliance.settings import Settings
+from appliance.cli.bench_reading import SlideScore
 from appliance.verdict import UNSATISFACTORY
 from engines.evaluate.ranking import ranking
-
-
-def slide_jobs(
-    assay: Assay,
-    settings: Settings,
-    slides: int,
-    fields: int,
-    seed: int,
-    magnification: Magnification,
-    *,
-    malignant: float | None,
-    afb_per_hpf: float | None,
-) -> list[Job]:
-    """Slides `seed`, `seed` + 1, …; every second one carries what the assay looks for, at the rate that is given."""
-    return [
-        Job(
-            assay,
-            settings,
-            fields,
-            seed + number,
-            malignant if number % 2 else None,
-            afb_per_hpf if number % 2 else None,
-            magnification,
-        )
-        for number in range(slides)
-    ]
 
 
 def slide_figures(scores: Iterable[SlideScore], seed: int) -> dict[str, object]:

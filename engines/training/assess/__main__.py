@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from engines.package import load_package
-from engines.training.assess.release import Inputs, release
+from engines.training.assess.release import Inputs, release, take_over
 from engines.training.assess.whole import whole_figures
 
 
@@ -44,12 +45,19 @@ def main(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     manifest = load_package(package).manifest
     given = whole_figures(manifest.onnx.sha256, manifest.assay, witness=witness, grades=grades, speed=speed)
+    if slides == 0:
+        if fp32 is not None or crops is not None:
+            raise typer.BadParameter("0 measures nothing: leave --fp32 and --crops out", param_hint="--slides")
+        _end(take_over(package, given))
     command = f"python -m engines.training.assess {package} --slides {slides}"
     if fp32 is not None:
         command += " --fp32 FP32"
     if crops is not None:
         command += " --crops CROPS"
-    failed = release(Inputs(package, fp32, kept, slides, crops, given, command))
+    _end(release(Inputs(package, fp32, kept, slides, crops, given, command)))
+
+
+def _end(failed: Sequence[str]) -> NoReturn:
     for line in failed:
         typer.echo(line, err=True)
     sys.exit(1 if failed else 0)

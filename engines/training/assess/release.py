@@ -44,8 +44,7 @@ class Inputs:
 
     package: its folder. fp32: the network before quantisation; None: no longer at hand, and the package's own file
     without the rounding of activations stands in for it (its weights keep theirs). kept: where rendered fields are
-    kept. slides: of the test seeds; 0: what `measured.json` says of the same network stands, and only `whole` is new.
-    crops: real crops, for AFB. whole: figures of whole slides and of speed from the
+    kept. slides: of the test seeds. crops: real crops, for AFB. whole: figures of whole slides and of speed from the
     application's benches, by name (witness, grades, speed), taken over as they are.
     """
 
@@ -61,12 +60,24 @@ class Inputs:
 def release(inputs: Inputs) -> list[str]:
     """Write `measured.json`, the pictures and the card; returns what failed, in words."""
     package = load_package(inputs.package)
-    measured = _measure(inputs, package) if inputs.slides else {**_measured_before(package), **inputs.whole}
+    return _write(package, _measure(inputs, package))
+
+
+def take_over(folder: Path, whole: Mapping[str, Any]) -> list[str]:
+    """Write `whole` (as in `Inputs`) beside what was measured before, and the card anew; returns what failed, in words.
+
+    Raises EngineError when nothing was measured of the network in `folder`.
+    """
+    package = load_package(folder)
+    return _write(package, {**_measured_before(package), **whole})
+
+
+def _write(package: EnginePackage, measured: Mapping[str, Any]) -> list[str]:
     if "witness" in measured:
-        plot_witness(inputs.package / "witness.png", measured["witness"]["rows"], package.title)
+        plot_witness(package.folder / "witness.png", measured["witness"]["rows"], package.title)
     text = json.dumps(measured, indent=1, ensure_ascii=False)
-    (inputs.package / MEASURED_FILE).write_text(text + "\n", encoding="utf-8")
-    write_card(inputs.package, card_text(package, measured))
+    (package.folder / MEASURED_FILE).write_text(text + "\n", encoding="utf-8")
+    write_card(package.folder, card_text(package, measured))
     checks = [*measured["gates"], *measured["controls"]]
     return [f"{check['name']} failed: {check}" for check in checks if not check["passed"]]
 
@@ -77,9 +88,9 @@ def _measured_before(package: EnginePackage) -> dict[str, Any]:
     try:
         measured = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        raise EngineError(f"{path} cannot be read: {error}.", remedy="Measure with --slides 16 or more.") from error
+        raise EngineError(f"{path} cannot be read: {error}.", remedy="Measure it: leave --slides out.") from error
     if measured.get("onnx_sha256") != package.manifest.onnx.sha256:
-        raise EngineError(f"{path} is of another network.", remedy="Measure with --slides 16 or more.")
+        raise EngineError(f"{path} is of another network.", remedy="Measure it: leave --slides out.")
     return measured
 
 

@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 pytest.importorskip(
     "matplotlib", reason="matplotlib is not installed (extra 'train'); the release command is not tested"
@@ -14,15 +16,15 @@ pytest.importorskip(
 
 from engines.errors import EngineError
 from engines.package import shipped
-from engines.training.assess.release import Inputs, release
+from engines.training.assess.__main__ import main
+from engines.training.assess.release import take_over
 
 
 def test_results_of_benches_are_taken_over_without_measuring_again(tmp_path: Path) -> None:
     folder = tmp_path / "package"
     shutil.copytree(shipped("afb"), folder)
     speed = {"command": "a bench", "machine": "this one", "rows": {"ms of a field": 5.0}}
-    inputs = Inputs(folder, None, tmp_path, 0, None, {"speed": speed}, "not run")
-    release(inputs)
+    take_over(folder, {"speed": speed})
     card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "| ms of a field | 5.0 |" in card
     before = json.loads((shipped("afb") / "measured.json").read_text(encoding="utf-8"))
@@ -34,4 +36,16 @@ def test_figures_of_another_network_are_not_taken_over(tmp_path: Path) -> None:
     shutil.copytree(shipped("afb"), folder)
     shutil.copy(shipped("serous") / "measured.json", folder / "measured.json")
     with pytest.raises(EngineError, match="another network"):
-        release(Inputs(folder, None, tmp_path, 0, None, {}, "not run"))
+        take_over(folder, {})
+
+
+def test_what_nothing_would_read_is_refused(tmp_path: Path) -> None:
+    ran = CliRunner().invoke(_command(), [str(shipped("afb")), "--slides", "0", "--crops", str(tmp_path)])
+    assert ran.exit_code == 2
+    assert "--crops" in ran.output
+
+
+def _command() -> typer.Typer:
+    command = typer.Typer()
+    command.command()(main)
+    return command
