@@ -17,7 +17,7 @@ from engines.training import seeds
 from engines.training.assess.crops import crop_scores
 from engines.training.crops import CropSet, read_crops, select
 from engines.training.fields import measure
-from engines.training.subjects import AFB, SUBJECTS, Subject
+from engines.training.subjects import AFB, AFB_450, SUBJECTS, Subject
 from engines.training.twin_tiles import Tile, TileMaker
 
 EACH = pytest.mark.parametrize("subject", list(SUBJECTS.values()), ids=list(SUBJECTS))
@@ -90,11 +90,12 @@ def test_another_magnification_is_refused(subject: Subject) -> None:
         scorer.score(np.full((64, 64, 3), 200, np.uint8), wrong)
 
 
-def test_real_bacilli_rank_above_real_background(real_data: Path) -> None:
+@pytest.mark.parametrize("subject", [AFB, AFB_450], ids=["900x", "450x"])
+def test_real_bacilli_rank_above_real_background(subject: Subject, real_data: Path) -> None:
     """A hundred held-back crops of each kind; the whole figure is printed by engines.training.assess."""
 
     crops = select(read_crops(real_data / "zn_sputum_crops"), "test").crops
     some = CropSet(tuple([c for c in crops if c.positive][::5][:100] + [c for c in crops if not c.positive][::5][:100]))
-    scorer = OnnxCpuScorer(_package(AFB))
-    scores = crop_scores(scorer, AFB, some)
+    scorer = OnnxCpuScorer(_package(subject))
+    scores = crop_scores(scorer, subject, some)
     assert auroc(scores, np.array([crop.positive for crop in some.crops])) >= 0.98

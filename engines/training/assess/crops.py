@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.gates import Gate, Scores, auroc_gate, sensitivity_gate
 from engines.metrics import auroc, auroc_interval, average_precision
 from engines.training.assess.objects import Interval
 from engines.training.crops import CropSet, to_native
@@ -14,6 +17,8 @@ from engines.training.subjects import Subject
 _SIDE = 64
 _REACH = 1
 _DRAWS = 1000
+FALSE_POSITIVE_RATE = 0.01
+"""At which INT8 and FP32 are asked for their sensitivity."""
 
 
 def crop_scores(network: Network, subject: Subject, crops: CropSet) -> NDArray[np.float64]:
@@ -26,10 +31,9 @@ def crop_scores(network: Network, subject: Subject, crops: CropSet) -> NDArray[n
     )
 
 
-def assess_crops(network: Network, subject: Subject, crops: CropSet, threshold: float) -> dict[str, object]:
-    """Figures on `crops`; intervals by source picture."""
-    scores = crop_scores(network, subject, crops)
-    positive = np.array([crop.positive for crop in crops.crops], np.bool_)
+def assess_crops(scores: NDArray[np.float64], crops: CropSet, threshold: float) -> dict[str, object]:
+    """Figures of `scores` (N,) on `crops`; intervals by source picture."""
+    positive = _positive(crops)
     groups = np.array([crop.group for crop in crops.crops], np.int64)
     low, high = auroc_interval(scores, positive, groups, np.random.default_rng(0), draws=_DRAWS)
     return {
@@ -41,3 +45,17 @@ def assess_crops(network: Network, subject: Subject, crops: CropSet, threshold: 
         "found_at_threshold": round(float((scores[positive] >= threshold).mean()), 4),
         "false_at_threshold": round(float((scores[~positive] >= threshold).mean()), 4),
     }
+
+
+def crop_gates(fp32: NDArray[np.float64], int8: NDArray[np.float64], crops: CropSet) -> list[Gate]:
+    """INT8 against FP32 by their scores (N,) on `crops`.
+
+    Twin slides alone do not tell: real pictures wake more of a network, and may be clipped by the scales of others.
+    """
+    scores = Scores(fp32, int8, _positive(crops))
+    gates = (auroc_gate(scores), sensitivity_gate(scores, FALSE_POSITIVE_RATE))
+    return [replace(gate, name=f"crops_{gate.name}") for gate in gates]
+
+
+def _positive(crops: CropSet) -> NDArray[np.bool_]:
+    return np.array([crop.positive for crop in crops.crops], np.bool_)

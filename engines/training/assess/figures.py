@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.gates import all_gates
+from engines.gates import Gate, all_gates
 from engines.package import EnginePackage
 from engines.training import seeds
 from engines.training.assess.changes import CHANGES, changed
+from engines.training.assess.crops import FALSE_POSITIVE_RATE
 from engines.training.assess.defocus import DEPTHS, defocused_fields
 from engines.training.assess.objects import (
     FROC_RATES,
@@ -34,7 +35,6 @@ from engines.training.twin_tiles import Tile
 _log = logging.getLogger(__name__)
 
 _EDGES = (0.0, 0.25, 0.5, 0.75, 1.0)
-_FALSE_POSITIVE_RATE = 0.01
 _ROBUST_SLIDES, _ROBUST_FIELDS = 8, 2
 _CONTROL_SLIDES = 16
 
@@ -113,7 +113,12 @@ def gate_figures(bench: Bench) -> list[dict[str, object]]:
     """INT8 against FP32: the gates of `engines.gates` on the same places."""
     tiles = (tile for spec in bench.slides for tile in bench.tiles(spec))
     scores = paired_scores(bench.fp32, bench.int8, bench.subject, tiles)
-    gates = all_gates(scores, false_positive_rate=_FALSE_POSITIVE_RATE, threshold=bench.threshold, edges=_EDGES)
+    gates = all_gates(scores, false_positive_rate=FALSE_POSITIVE_RATE, threshold=bench.threshold, edges=_EDGES)
+    return as_json(gates)
+
+
+def as_json(gates: Sequence[Gate]) -> list[dict[str, object]]:
+    """`gates` as plain data, numbers to five places."""
     return [{k: round(v, 5) if isinstance(v, float) else v for k, v in asdict(gate).items()} for gate in gates]
 
 

@@ -17,9 +17,10 @@ from engines.package import EnginePackage, load_package
 from engines.packaging import write_card
 from engines.qdq_float import to_float
 from engines.training.assess.card import card_text
-from engines.training.assess.crops import assess_crops
+from engines.training.assess.crops import assess_crops, crop_gates, crop_scores
 from engines.training.assess.figures import (
     Bench,
+    as_json,
     control_figures,
     gate_figures,
     measure_slides,
@@ -113,7 +114,9 @@ def _measure(inputs: Inputs, package: EnginePackage) -> dict[str, Any]:
     }
     if inputs.crops is not None:
         held_back = select(read_crops(inputs.crops), "test")
-        measured["crops"] = assess_crops(int8, subject, held_back, bench.threshold)
+        before, after = (crop_scores(network, subject, held_back) for network in (bench.fp32, bench.int8))
+        measured["crops"] = assess_crops(after, held_back, bench.threshold)
+        measured["gates"] += as_json(crop_gates(before, after, held_back))
     plot_froc(inputs.package / "froc.png", parts, bench.depth_um, package.title)
     shown = chain.from_iterable(islice(bench.tiles(spec), _FIELDS_SHOWN) for spec in bench.slides)
     picture_findings(inputs.package / "findings.png", int8, subject, shown)

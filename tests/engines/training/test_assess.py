@@ -13,6 +13,7 @@ from engines.errors import EngineError
 from engines.package import load_package, shipped
 from engines.training.assess.card import card_text
 from engines.training.assess.changes import CHANGES, compressed, lit, stained, tinted
+from engines.training.assess.crops import crop_gates
 from engines.training.assess.objects import (
     by_slide,
     expected_calibration_error,
@@ -23,6 +24,7 @@ from engines.training.assess.objects import (
 from engines.training.assess.pairs import paired_scores
 from engines.training.assess.whole import whole_figures
 from engines.training.controls import COLOUR_LIMIT, logistic_regression, run_controls
+from engines.training.crops import Crop, CropSet
 from engines.training.fields import Measured
 from engines.training.metrics import Matches
 from engines.training.settling import most_telling, point_at
@@ -219,3 +221,14 @@ def test_the_card_says_when_fp32_was_no_longer_at_hand(fp32: str, said: bool) ->
     text = card_text(load_package(folder), {**measured, "fp32": fp32})
     assert ("without the rounding of activations" in text) is said
     assert "## INT8 against FP32" in text
+
+
+def test_a_network_that_clips_real_pictures_fails_its_gates() -> None:
+    picture = np.zeros((64, 64, 3), np.uint8)
+    crops = CropSet(tuple(Crop(picture, index, index < 200, str(index)) for index in range(400)), ())
+    full = np.concatenate([np.linspace(0.6, 1.0, 200), np.linspace(0.0, 0.4, 200)])
+    assert [(gate.name, gate.passed) for gate in crop_gates(full, full, crops)] == [
+        ("crops_auroc_loss", True),
+        ("crops_sensitivity_loss", True),
+    ]
+    assert not any(gate.passed for gate in crop_gates(full, np.minimum(full, 0.3), crops))
