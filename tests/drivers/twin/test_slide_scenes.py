@@ -19,6 +19,7 @@ from drivers.twin.slide import (
     SputumSettings,
 )
 from drivers.twin.slide import make_slide as make
+from drivers.twin.slide.paint import Canvas
 from drivers.twin.slide.view import LayerStack, layer_shares
 
 UM = 0.4
@@ -146,3 +147,12 @@ def test_a_sheet_follows_the_relief() -> None:
         total[place] += layer.od[:, :, 0]
     assert np.abs(total - 1.0).max() < 1e-5
     assert np.abs(height - relief).max() < 1e-4
+
+
+@pytest.mark.parametrize("planes", [1, 3, 5])
+def test_a_sprite_is_averaged_down_plane_by_plane(planes: int) -> None:
+    canvas = Canvas(10.0, 0.293)
+    fine = np.random.default_rng(1).random((canvas.side, canvas.side, planes), dtype=np.float32)
+    half = canvas.side // 2
+    wanted = fine.reshape(half, 2, half, 2, planes).mean(axis=(1, 3))
+    assert np.allclose(canvas.finish(fine), wanted, atol=1e-6)
