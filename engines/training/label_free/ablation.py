@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from engines.decode import find_peaks
 from engines.training.label_free.atypia import Traits
+from engines.training.label_free.card import ablation_table
 from engines.training.label_free.learn import PHOTOMETRY, STAGES, Plan, split, train_net
 from engines.training.label_free.nuclei import find_nuclei
 from engines.training.label_free.oneclass import (
@@ -162,17 +163,6 @@ def _wanted(method: str, chosen: Sequence[str]) -> bool:
     return not chosen or any(part in method for part in chosen)
 
 
-def table(results: Sequence[dict[str, Any]]) -> str:
-    """The rows as a Markdown table, one column for each aggregation."""
-    names = list(results[0]["auroc"]) if results else []
-    lines = [f"| method | min | {' | '.join(names)} |", "|---|---|" + "---|" * len(names)]
-    lines += [
-        f"| {row['method']} | {row['minutes']} | " + " | ".join(f"{row['auroc'][n]:.3f}" for n in names) + " |"
-        for row in results
-    ]
-    return "\n".join(lines)
-
-
 def main(
     negatives: Annotated[Path, typer.Option(help="Fields of negative slides to learn from.")],
     slides: Annotated[Path, typer.Option(help="Validation slides, as `twin write` makes them.")],
@@ -192,7 +182,7 @@ def main(
         results.append(row)
         out.mkdir(parents=True, exist_ok=True)
         (out / "ablation.json").write_text(json.dumps(results, indent=2), encoding="utf-8")
-    typer.echo(table(results))
+    typer.echo(ablation_table(results))
 
 
 if __name__ == "__main__":

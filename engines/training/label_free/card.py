@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from engines.package import EnginePackage
+from engines.package import MODEL_CARD, EnginePackage
 from engines.training.label_free.settle import FALSE_PER_CELL, Settled
 from engines.training.packaging import write_card
 
@@ -63,3 +65,74 @@ def write_card_of(
         extra=extra,
     )
     write_card(package.folder, text)
+
+
+_HEADING = "## Measured on twin slides"
+
+
+def append_to_card(
+    package: Path,
+    validation: Mapping[str, Any],
+    *,
+    test: Mapping[str, Any] | None = None,
+    gates: Mapping[str, Any] | None = None,
+    ablation: Sequence[Mapping[str, Any]] | None = None,
+) -> None:
+    """Replace what the card in the folder `package` says of twin slides.
+
+    validation, test: `twin.figures_of`. gates: what `gates` prints. ablation: the rows of `ablation.json`.
+    """
+    card = package / MODEL_CARD
+    head = card.read_text(encoding="utf-8").split(_HEADING)[0].rstrip()
+    parts = [head, _slides({"validation": validation, **({"test": test} if test else {})})]
+    if gates:
+        parts.append(_gates(gates))
+    if ablation:
+        parts.append(
+            "## Methods compared\nEach learned from the same unlabelled negative fields for as many steps, and was "
+            "measured on the same validation slides: slide AUROC by how a slide's cells become one score.\n"
+            + ablation_table(ablation)
+        )
+    card.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _slides(measured: Mapping[str, Mapping[str, Any]]) -> str:
+    lines = [
+        f"| {name} | {f['slides']} ({f['positive']}) | {f['auroc']:.3f} ({f['auroc_ci'][0]:.3f} to "
+        f"{f['auroc_ci'][1]:.3f}) | {f['sensitivity']} of {f['malignant_cells']} | {f['false_findings']} on "
+        f"{f['cells_on_negative_slides']} cells |"
+        for name, f in measured.items()
+    ]
+    return "\n".join(
+        [
+            _HEADING,
+            "| slides | number (positive) | slide AUROC (95 % by slide bootstrap) | malignant cells found | false |",
+            "|---|---|---|---|---|",
+            *lines,
+        ]
+    )
+
+
+def _gates(gates: Mapping[str, Any]) -> str:
+    whole, narrow = gates["fp32"], gates["int8"]
+    return "\n".join(
+        [
+            "## INT8 against FP32, on validation slides",
+            "| what | FP32 | INT8 |",
+            "|---|---|---|",
+            *(f"| {name.replace('_', ' ')} | {whole[name]} | {narrow[name]} |" for name in whole),
+            f"| rank correlation of the two | | {gates['spearman']} |",
+            f"| breaches of the rules for TensorRT | | {len(gates['lint'])} |",
+        ]
+    )
+
+
+def ablation_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows of an ablation as a Markdown table, one column for each aggregation."""
+    names = list(rows[0]["auroc"]) if rows else []
+    lines = [f"| method | min | {' | '.join(names)} |", "|---|---|" + "---|" * len(names)]
+    lines += [
+        f"| {row['method']} | {row['minutes']} | " + " | ".join(f"{row['auroc'][n]:.3f}" for n in names) + " |"
+        for row in rows
+    ]
+    return "\n".join(lines)

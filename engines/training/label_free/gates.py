@@ -29,6 +29,7 @@ def main(
     package: Annotated[Path, typer.Option(help="The INT8 package.")],
     fp32: Annotated[Path, typer.Option(help="The network before quantisation, as training leaves it in its folder.")],
     fields: Annotated[int, typer.Option(min=1, help="Fields of each slide.")] = 12,
+    json_path: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
 ) -> None:
     """Rank correlation, slide AUROC and sensitivity at a fixed false rate, FP32 against INT8 on the same fields."""
     loaded = load_package(package)
@@ -40,17 +41,15 @@ def main(
     wide = see(look_with(full, threshold), found, fields)
     narrow = see(look_with(scorer.probabilities, threshold), found, fields)
     pictures = [p for f in found[:: max(1, len(found) // _PICTURES)] if (p := read_field(f.path)) is not None]
-    typer.echo(
-        json.dumps(
-            {
-                "lint": [breach.what for breach in lint(quantised)],
-                "spearman": round(rank_parity(full, scorer, pictures), 5),
-                "fp32": _figures(wide),
-                "int8": _figures(narrow),
-            },
-            indent=2,
-        )
-    )
+    figures = {
+        "lint": [breach.what for breach in lint(quantised)],
+        "spearman": round(rank_parity(full, scorer, pictures), 5),
+        "fp32": _figures(wide),
+        "int8": _figures(narrow),
+    }
+    typer.echo(json.dumps(figures, indent=2))
+    if json_path is not None:
+        json_path.write_text(json.dumps(figures, indent=2), encoding="utf-8")
 
 
 def _figures(seen: list[SlideSeen]) -> dict[str, float]:

@@ -15,18 +15,19 @@ import yaml
 
 from engines.errors import EngineError
 from engines.onnx_cpu import OnnxCpuScorer
-from engines.package import MANIFEST, MODEL_CARD, load_package
+from engines.package import MANIFEST, load_package
+from engines.training.label_free.card import append_to_card
 from engines.training.label_free.pictures import find_fields
 from engines.training.label_free.settle import CUTOFFS
 from engines.training.label_free.twin import figures_of, look_with, see
-
-_HEADING = "## Measured on twin slides"
 
 
 def main(
     package: Annotated[Path, typer.Argument(help="Package to measure and to write to.")],
     slides: Annotated[Path, typer.Option(help="Validation slides, as `twin write` makes them.")],
     test: Annotated[Path | None, typer.Option(help="JSON of `twin measure` on test slides, for the card.")] = None,
+    gates: Annotated[Path | None, typer.Option(help="JSON of `label_free.gates`, for the card.")] = None,
+    ablation: Annotated[Path | None, typer.Option(help="ablation.json of `label_free.ablation`, for the card.")] = None,
     cutoffs: Annotated[
         tuple[float, float, float] | None,
         typer.Option(help="t1 t2 t3, `suggested_cutoffs` of `cytoscan bench verdict` on validation seeds."),
@@ -49,9 +50,13 @@ def main(
         "source": _source(figures),
     }
     _rewrite(package, point)
-    _append(package / MODEL_CARD, figures, json.loads(test.read_text(encoding="utf-8")) if test else None)
+    append_to_card(package, figures, test=_read(test), gates=_read(gates), ablation=_read(ablation))
     load_package(package)
     typer.echo(json.dumps({"point": point, **figures}, indent=2))
+
+
+def _read(path: Path | None) -> Any:  # noqa: ANN401 - what a command wrote as JSON
+    return json.loads(path.read_text(encoding="utf-8")) if path else None
 
 
 def _source(figures: dict[str, Any]) -> str:
@@ -67,26 +72,6 @@ def _rewrite(package: Path, point: dict[str, Any]) -> None:
     manifest["operating_point"] = point
     text = yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True, width=110)
     (package / MANIFEST).write_text(text, encoding="utf-8")
-
-
-def _append(card: Path, validation: dict[str, Any], test: dict[str, Any] | None) -> None:
-    """Replace the card's section on twin slides."""
-    head = card.read_text(encoding="utf-8").split(_HEADING)[0].rstrip()
-    rows = [("validation", validation), *([("test", test)] if test else [])]
-    lines = [
-        f"| {name} | {f['slides']} ({f['positive']}) | {f['auroc']:.3f} ({f['auroc_ci'][0]:.3f} to "
-        f"{f['auroc_ci'][1]:.3f}) | {f['sensitivity']} of {f['malignant_cells']} | {f['false_findings']} on "
-        f"{f['cells_on_negative_slides']} cells |"
-        for name, f in rows
-    ]
-    table = "\n".join(
-        [
-            "| slides | number (positive) | slide AUROC (95 % by slide bootstrap) | malignant cells found | false |",
-            "|---|---|---|---|---|",
-            *lines,
-        ]
-    )
-    card.write_text(f"{head}\n\n{_HEADING}\n{table}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

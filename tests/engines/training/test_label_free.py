@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,11 +22,14 @@ from engines.training.architecture import INPUT_SCALE, Stage  # noqa: E402
 from engines.training.assess.float_scorer import FloatNetwork  # noqa: E402
 from engines.training.augment import Photometry  # noqa: E402
 from engines.training.export import build_onnx  # noqa: E402
-from engines.training.label_free.ablation import look_by_distance, look_by_size, table  # noqa: E402
+from engines.training.label_free import twin  # noqa: E402
+from engines.training.label_free.ablation import look_by_distance, look_by_size  # noqa: E402
+from engines.training.label_free.gates import main as gates_main  # noqa: E402
 from engines.training.label_free.learn import Learned, Plan, learn, split  # noqa: E402
 from engines.training.label_free.oneclass import features_of, fit_diagonal, train_encoder, train_student  # noqa: E402
 from engines.training.label_free.parity import rank_parity  # noqa: E402
 from engines.training.label_free.pictures import find_fields  # noqa: E402
+from engines.training.label_free.point import main as point_main  # noqa: E402
 from engines.training.label_free.samples import cut_tiles  # noqa: E402
 from engines.training.label_free.twin import figures_of, look_with, see  # noqa: E402
 from engines.training.loop import load_weights  # noqa: E402
@@ -94,9 +99,10 @@ def test_int8_ranks_much_as_fp32_does(made: tuple[Learned, Path]) -> None:
         rank_parity(FloatNetwork(folder / "blind.onnx").probabilities, scorer, pictures)
 
 
-def test_slides_are_seen_and_ranked(made: tuple[Learned, Path]) -> None:
-    folder = made[1]
-    slides = folder / "slides"
+@pytest.fixture(scope="module")
+def painted_slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four slides of two fields, every second one with large nuclei, as `twin write` lays them out."""
+    slides = tmp_path_factory.mktemp("slides")
     for index in range(4):
         sub = slides / f"{index}{'-positive' if index % 2 else '-negative'}"
         sub.mkdir(parents=True)
@@ -105,13 +111,36 @@ def test_slides_are_seen_and_ranked(made: tuple[Learned, Path]) -> None:
             cv2.imwrite(str(sub / f"{number}.png"), picture[:, :, ::-1])
             if index % 2:
                 np.savetxt(sub / f"{number}.truth.csv", np.column_stack([places[:4], np.full(4, 20.0)]), "%.1f", ",")
-    scorer = OnnxCpuScorer(load_package(folder / "package"))
-    seen = see(look_with(scorer.probabilities, 0.5), find_fields(slides))
+    return slides
+
+
+def test_slides_are_seen_and_ranked(made: tuple[Learned, Path], painted_slides: Path) -> None:
+    scorer = OnnxCpuScorer(load_package(made[1] / "package"))
+    seen = see(look_with(scorer.probabilities, 0.5), find_fields(painted_slides))
     figures = figures_of(seen, 0.5, 1e-3)
     assert figures["auroc"] == 1.0
     assert figures["auroc_ci"] == [1.0, 1.0]
     assert figures["malignant_cells"] == 16
     assert figures["slides"] == 4
+
+
+def test_what_twin_slides_show_goes_into_manifest_and_card(
+    made: tuple[Learned, Path], painted_slides: Path, tmp_path: Path
+) -> None:
+    package = tmp_path / "package"
+    shutil.copytree(made[1] / "package", package)
+    test, gates, ablation = (tmp_path / name for name in ("test.json", "gates.json", "ablation.json"))
+    twin.measure(painted_slides, package, test)
+    gates_main(painted_slides, package, made[1] / "work" / FLOAT_FILE, json_path=gates)
+    ablation.write_text(json.dumps([{"method": "by size", "minutes": 1.0, "auroc": {"highest": 0.5, "top": 1.0}}]))
+    point_main(package, painted_slides, test=test, gates=gates, ablation=ablation)
+    card = (package / MODEL_CARD).read_text()
+    assert "| test | 4 (2) | 1.000 (1.000 to 1.000) |" in card
+    assert f"| auroc | 1.0 | {json.loads(gates.read_text())['int8']['auroc']} |" in card
+    assert "| method | min | highest | top |\n|---|---|---|---|\n| by size | 1.0 | 0.500 | 1.000 |" in card
+    assert load_package(package).operating_point.name == "validation"
+    point_main(package, painted_slides, test=test, gates=gates, ablation=ablation)
+    assert (package / MODEL_CARD).read_text() == card
 
 
 def test_whole_slides_are_held_back(tmp_path: Path) -> None:
@@ -151,9 +180,3 @@ def test_one_class_scores_rank_what_was_not_seen_and_do_not_collapse(tmp_path: P
         assert np.median(scores[nearest]) > np.median(scores)
     student = features_of(train_student(encoder, tiles, 3, Photometry(), 1))
     assert student(picture, tiles[0].nuclei).shape == (tiles[0].nuclei.x.size, 24)
-
-
-def test_the_table_has_a_row_for_each_method() -> None:
-    text = table([{"method": "a", "minutes": 1.0, "auroc": {"highest": 0.5, "top": 1.0}}])
-    assert text.splitlines()[0] == "| method | min | highest | top |"
-    assert text.splitlines()[2] == "| a | 1.0 | 0.500 | 1.000 |"
