@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,9 +13,7 @@ import onnx
 
 from engines.errors import EngineError
 from engines.package import EnginePackage, load_package
-from engines.packaging import write_card
 from engines.qdq_float import to_float
-from engines.training.assess.card import card_text
 from engines.training.assess.crops import assess_crops, crop_gates, crop_scores
 from engines.training.assess.figures import (
     Bench,
@@ -28,14 +25,14 @@ from engines.training.assess.figures import (
     robustness_figures,
 )
 from engines.training.assess.float_scorer import FloatNetwork
+from engines.training.assess.measured import MEASURED_FILE, read_measured, write_measured
 from engines.training.assess.plots import picture_findings, plot_froc, plot_witness
 from engines.training.crops import read_crops, select
 from engines.training.packaging import open_scorer
-from engines.training.subjects import SUBJECTS
+from engines.training.subjects import SEROUS, SUBJECTS, Subject
 
 _log = logging.getLogger(__name__)
 
-MEASURED_FILE = "measured.json"
 _FIELDS_SHOWN = 3
 
 
@@ -61,7 +58,8 @@ class Inputs:
 def release(inputs: Inputs) -> list[str]:
     """Write `measured.json`, the pictures and the card; returns what failed, in words."""
     package = load_package(inputs.package)
-    return _write(package, _measure(inputs, package))
+    learned = _learned_before(package)
+    return _write(package, {**learned, **_measure(inputs, package, _subject(package, label_free=bool(learned)))})
 
 
 def take_over(folder: Path, whole: Mapping[str, Any]) -> list[str]:
@@ -70,41 +68,42 @@ def take_over(folder: Path, whole: Mapping[str, Any]) -> list[str]:
     Raises EngineError when nothing was measured of the network in `folder`.
     """
     package = load_package(folder)
-    return _write(package, {**_measured_before(package), **whole})
+    return _write(package, {**read_measured(package), **whole})
 
 
 def _write(package: EnginePackage, measured: Mapping[str, Any]) -> list[str]:
     if "witness" in measured:
         plot_witness(package.folder / "witness.png", measured["witness"]["rows"], package.title)
-    text = json.dumps(measured, indent=1, ensure_ascii=False)
-    (package.folder / MEASURED_FILE).write_text(text + "\n", encoding="utf-8")
-    write_card(package.folder, card_text(package, measured))
+    write_measured(package, measured)
     checks = [*measured["gates"], *measured["controls"]]
     return [f"{check['name']} failed: {check}" for check in checks if not check["passed"]]
 
 
-def _measured_before(package: EnginePackage) -> dict[str, Any]:
-    """What `measured.json` holds. Raises EngineError when there is none, or it is of another network."""
-    path = package.folder / MEASURED_FILE
-    try:
-        measured = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise EngineError(f"{path} cannot be read: {error}.", remedy="Measure it: leave --slides out.") from error
-    if measured.get("onnx_sha256") != package.manifest.onnx.sha256:
-        raise EngineError(f"{path} is of another network.", remedy="Measure it: leave --slides out.")
-    return measured
+def _learned_before(package: EnginePackage) -> dict[str, Any]:
+    """Of a label-free package: what is known of how it learned, which is not measured here."""
+    if not (package.folder / MEASURED_FILE).is_file() or "learned" not in (before := read_measured(package)):
+        return {}
+    return {key: before[key] for key in ("learned", "twin_slides", "methods") if key in before}
 
 
-def _measure(inputs: Inputs, package: EnginePackage) -> dict[str, Any]:
+def _subject(package: EnginePackage, *, label_free: bool) -> Subject:
+    name = SEROUS.name if label_free else package.manifest.name
+    if name not in SUBJECTS:
+        raise EngineError(
+            f"{package.title} is no network of this repository's training.",
+            remedy="Measure it with `cytoscan engine evaluate`.",
+        )
+    return SUBJECTS[name]
+
+
+def _measure(inputs: Inputs, package: EnginePackage, subject: Subject) -> dict[str, Any]:
     """Objects, gates, changes, controls and crops; their pictures are written."""
-    subject = SUBJECTS[package.manifest.name]
     int8 = open_scorer(inputs.package)
     unrounded = inputs.fp32 or to_float(onnx.load_from_string(package.onnx_bytes)).SerializeToString()
     bench = Bench.of(subject, package, int8, FloatNetwork(unrounded), inputs.slides, inputs.kept)
     parts = measure_slides(bench, int8)
     measured: dict[str, Any] = {
         "command": inputs.command,
-        "onnx_sha256": package.manifest.onnx.sha256,
         "objects": object_figures(bench, parts),
         "gates": gate_figures(bench),
         "fp32": "before quantisation" if inputs.fp32 else "activations only",

@@ -20,8 +20,8 @@ import typer
 from numpy.typing import NDArray
 
 from engines.decode import find_peaks
+from engines.training.assess.card_label_free import ablation_table
 from engines.training.label_free.atypia import Traits
-from engines.training.label_free.card import ablation_table
 from engines.training.label_free.learn import PHOTOMETRY, STAGES, Plan, split, train_net
 from engines.training.label_free.nuclei import find_nuclei
 from engines.training.label_free.oneclass import (

@@ -18,13 +18,13 @@ from engines.errors import EngineError
 from engines.package import DataSource, EnginePackage, OperatingPointSpec
 from engines.training.architecture import INPUT_SCALE, Stage
 from engines.training.assess.float_scorer import FloatNetwork
+from engines.training.assess.measured import write_measured
 from engines.training.augment import Photometry
 from engines.training.export import build_onnx
-from engines.training.label_free.card import write_card_of
 from engines.training.label_free.parity import rank_parity
 from engines.training.label_free.pictures import FieldFile, find_fields
 from engines.training.label_free.samples import Mixing, Tiles, cut_tiles, draw_window
-from engines.training.label_free.settle import Settled, settle
+from engines.training.label_free.settle import FALSE_PER_CELL, Settled, settle
 from engines.training.loop import Schedule, train
 from engines.training.network import HeatmapNet
 from engines.training.packaging import THRESHOLD, Recipe, open_scorer, shift_logits, write_package
@@ -152,8 +152,10 @@ def learn(folder: Path, out: Path, plan: Plan, work: Path) -> Learned:
     onnx.save(build_onnx(shifted, INPUT_SCALE, plan.name), work / FLOAT_FILE)
     ranks = rank_parity(FloatNetwork(work / FLOAT_FILE).probabilities, open_scorer(out), pictures)
     _log.info("rank correlation FP32 to INT8 %.4f", ranks)
-    measured = {"rank correlation FP32 to INT8 on tiles of these slides": f"{ranks:.4f}"}
-    write_card_of(learned.package, learned.settled, _facts(learned), measured)
+    command = "cytoscan engine train --label-free DIR"
+    write_measured(
+        package, {"command": command, "learned": {"facts": _facts(learned), "held_back": _held_back(settled, ranks)}}
+    )
     return learned
 
 
@@ -164,6 +166,18 @@ def _facts(learned: Learned) -> dict[str, str]:
         "nuclei found in them": str(learned.nuclei),
         "pictures left out": str(len(learned.unreadable)),
         "minutes of training in all": f"{learned.seconds / 60:.1f}",
+    }
+
+
+def _held_back(settled: Settled, ranks: float) -> dict[str, float]:
+    return {
+        "slides": settled.slides,
+        "fields": settled.fields,
+        "cells": settled.cells,
+        "false_findings": settled.false_findings,
+        "allowed_per_cell": FALSE_PER_CELL,
+        "pseudo_sensitivity": settled.pseudo_sensitivity,
+        "rank_parity": ranks,
     }
 
 

@@ -16,9 +16,8 @@ import yaml
 from engines.errors import EngineError
 from engines.onnx_cpu import OnnxCpuScorer
 from engines.package import MANIFEST, load_package
-from engines.training.label_free.card import append_to_card
+from engines.training.assess.measured import read_measured, write_measured
 from engines.training.label_free.pictures import find_fields
-from engines.training.label_free.settle import CUTOFFS
 from engines.training.label_free.twin import figures_of, look_with, see
 
 
@@ -26,7 +25,6 @@ def main(
     package: Annotated[Path, typer.Argument(help="Package to measure and to write to.")],
     slides: Annotated[Path, typer.Option(help="Validation slides, as `twin write` makes them.")],
     test: Annotated[Path | None, typer.Option(help="JSON of `twin measure` on test slides, for the card.")] = None,
-    gates: Annotated[Path | None, typer.Option(help="JSON of `label_free.gates`, for the card.")] = None,
     ablation: Annotated[Path | None, typer.Option(help="ablation.json of `label_free.ablation`, for the card.")] = None,
     cutoffs: Annotated[
         tuple[float, float, float] | None,
@@ -46,17 +44,24 @@ def main(
         "name": "validation",
         "sensitivity": figures["sensitivity"],
         "false_per_cell": round((false + 0.5) / cells, 6),
-        "cutoffs": CUTOFFS if cutoffs is None else dict(zip(("t1", "t2", "t3"), cutoffs, strict=True)),
         "source": _source(figures),
     }
+    if cutoffs is not None:
+        point["cutoffs"] = dict(zip(("t1", "t2", "t3"), cutoffs, strict=True))
     _rewrite(package, point)
-    append_to_card(package, figures, test=_read(test), gates=_read(gates), ablation=_read(ablation))
-    load_package(package)
+    settled = load_package(package)
+    measured = {**read_measured(settled), "twin_slides": {"validation": _brief(figures)}}
+    if test is not None:
+        measured["twin_slides"]["test"] = _brief(json.loads(test.read_text(encoding="utf-8")))
+    if ablation is not None:
+        measured["methods"] = json.loads(ablation.read_text(encoding="utf-8"))
+    write_measured(settled, measured)
     typer.echo(json.dumps({"point": point, **figures}, indent=2))
 
 
-def _read(path: Path | None) -> Any:  # noqa: ANN401 - what a command wrote as JSON
-    return json.loads(path.read_text(encoding="utf-8")) if path else None
+def _brief(figures: dict[str, Any]) -> dict[str, Any]:
+    """The figures without those of each slide."""
+    return {key: value for key, value in figures.items() if key != "each"}
 
 
 def _source(figures: dict[str, Any]) -> str:

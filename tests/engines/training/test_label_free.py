@@ -24,7 +24,6 @@ from engines.training.augment import Photometry  # noqa: E402
 from engines.training.export import build_onnx  # noqa: E402
 from engines.training.label_free import twin  # noqa: E402
 from engines.training.label_free.ablation import look_by_distance, look_by_size  # noqa: E402
-from engines.training.label_free.gates import main as gates_main  # noqa: E402
 from engines.training.label_free.learn import Learned, Plan, learn, split  # noqa: E402
 from engines.training.label_free.oneclass import features_of, fit_diagonal, train_encoder, train_student  # noqa: E402
 from engines.training.label_free.parity import rank_parity  # noqa: E402
@@ -129,17 +128,17 @@ def test_what_twin_slides_show_goes_into_manifest_and_card(
 ) -> None:
     package = tmp_path / "package"
     shutil.copytree(made[1] / "package", package)
-    test, gates, ablation = (tmp_path / name for name in ("test.json", "gates.json", "ablation.json"))
+    test, ablation = tmp_path / "test.json", tmp_path / "ablation.json"
     twin.measure(painted_slides, package, test)
-    gates_main(painted_slides, package, made[1] / "work" / FLOAT_FILE, json_path=gates)
     ablation.write_text(json.dumps([{"method": "by size", "minutes": 1.0, "auroc": {"highest": 0.5, "top": 1.0}}]))
-    point_main(package, painted_slides, test=test, gates=gates, ablation=ablation)
+    point_main(package, painted_slides, test=test, ablation=ablation, cutoffs=(0.1, 0.2, 0.3))
     card = (package / MODEL_CARD).read_text()
-    assert "| test | 4 (2) | 1.000 (1.000 to 1.000) |" in card
-    assert f"| auroc | 1.0 | {json.loads(gates.read_text())['int8']['auroc']} |" in card
-    assert "| method | min | highest | top |\n|---|---|---|---|\n| by size | 1.0 | 0.500 | 1.000 |" in card
-    assert load_package(package).operating_point.name == "validation"
-    point_main(package, painted_slides, test=test, gates=gates, ablation=ablation)
+    assert "| test | 4 (2) | 1 (1 to 1) |" in card
+    assert "| method | min | highest | top |\n| --- | --- | --- | --- |\n| by size | 1.0 | 0.500 | 1.000 |" in card
+    assert "no malignant cell was shown" in card
+    point = load_package(package).operating_point
+    assert (point.name, point.cutoffs) == ("validation", {"t1": 0.1, "t2": 0.2, "t3": 0.3})
+    point_main(package, painted_slides, test=test, ablation=ablation)
     assert (package / MODEL_CARD).read_text() == card
 
 

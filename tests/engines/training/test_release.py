@@ -17,7 +17,7 @@ pytest.importorskip(
 from engines.errors import EngineError
 from engines.package import shipped
 from engines.training.assess.__main__ import main
-from engines.training.assess.release import take_over
+from engines.training.assess.release import Inputs, release, take_over
 
 
 def test_results_of_benches_are_taken_over_without_measuring_again(tmp_path: Path) -> None:
@@ -37,6 +37,15 @@ def test_figures_of_another_network_are_not_taken_over(tmp_path: Path) -> None:
     shutil.copy(shipped("serous") / "measured.json", folder / "measured.json")
     with pytest.raises(EngineError, match="another network"):
         take_over(folder, {})
+
+
+def test_a_network_of_another_make_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "package"
+    shutil.copytree(shipped("afb"), folder)
+    manifest = (folder / "manifest.yaml").read_text(encoding="utf-8")
+    (folder / "manifest.yaml").write_text(manifest.replace("name: afb-zn\n", "name: theirs\n", 1), encoding="utf-8")
+    with pytest.raises(EngineError, match=r"theirs .*is no network of this repository"):
+        release(Inputs(folder, None, tmp_path, 2, None, {}, "a command"))
 
 
 def test_what_nothing_would_read_is_refused(tmp_path: Path) -> None:
