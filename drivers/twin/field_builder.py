@@ -6,7 +6,6 @@ neither holds up an exposure nor the controller's answers, and the memory that f
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 import multiprocessing
 import os
@@ -36,7 +35,6 @@ _MARGIN_UM = 8.0
 _COARSER = (1.0, 1.5, 2.5, 4.0, 8.0)
 _END_S = 5.0
 _PATIENCE_S = 0.3
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # see mallopt(3)
 
 
 class BuilderStopped(DeviceError):
@@ -82,14 +80,6 @@ def build_field(
     return BuiltField(prepared, truth, slide.surface_um(*prepared.centre_um))
 
 
-def _keep_memory() -> None:
-    """Let freed arrays of up to 32 MiB stay with the process: fetching fresh pages costs as much as filling them."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(_M_MMAP_THRESHOLD, 32 << 20)
-        libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
-
-
 class _Travelling(Protocol):
     """A file descriptor on its way to another process."""
 
@@ -132,7 +122,6 @@ def _work(link: Connection, slots: Sequence[_SharedMemory], settings: TwinSettin
     """The process: build what is asked for until the other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
-    _keep_memory()
     slide = make_slide(settings.slide, settings.seed)
     while True:
         try:

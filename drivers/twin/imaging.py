@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from drivers.camera.colour import demosaic
 from drivers.twin.layers import GREEN, Block, Painter, split
+from drivers.twin.memory import keep_memory
 from drivers.twin.optics import Optics, depth_of_field_um
 from drivers.twin.sensor import Sensor
 from drivers.twin.settings import CameraModel, OpticsSettings
@@ -115,6 +116,7 @@ def prepare(
     store: complex64 memory to put the spectra into; its own is allocated when None. colours: others stay undefined.
     Raises StoreTooSmall, and ValueError when the scene's rows or columns are not a multiple of 4.
     """
+    keep_memory()
     parts = split(scene, optics)
     needed = sum(part.block.size for part in parts)
     if store is None:
