@@ -146,7 +146,8 @@ class AfbGrading(StrictModel):
 
     tables: the first is the verdict's own, the others stand beside it. negative_hpf: "negative" needs so many
     high-power fields; recommended_hpf: fewer raise an advice. significance: a count is positive when false findings
-    alone would give it with a smaller probability.
+    alone would give it with a smaller probability. false_rate_spread: how many times the engine's mean rate of false
+    findings a single slide may have; a count that such a slide would explain is to be confirmed, whatever its density.
     """
 
     scheme: Literal["afb"]
@@ -154,6 +155,7 @@ class AfbGrading(StrictModel):
     negative_hpf: Positive
     recommended_hpf: Positive
     significance: float = Field(gt=0, le=0.05)
+    false_rate_spread: float = Field(default=1.0, ge=1)
     tables: tuple[DensityTable, ...] = Field(min_length=1)
 
 

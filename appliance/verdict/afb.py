@@ -4,7 +4,9 @@ Fields of a camera are not a microscope's fields, so everything goes by density:
 one high-power field (which is printed), gives equivalent fields.
 
 Two-rate model: N ~ Poisson(S rho A + L A), with S the engine's sensitivity, L its false findings per mm², A the area.
-A slide is positive if P(N >= n | L A) is below the assay's significance; its density is rho = (N - L A) / (S A).
+A slide is positive if P(N >= n | L A) is below the assay's significance; its density is rho = (N - L A) / (S A). L
+varies between slides: a count that f L A would explain, f the assay's spread of false rates, is to be confirmed and
+gets no grade by its density, since with a small S three findings would already be 1+.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ class _Density:
     probability: float
     sensitivity: float
     positive: bool
+    certain: bool
 
     @property
     def net(self) -> float:
@@ -104,6 +107,13 @@ def grade_afb(
     if density.n > 0 and not density.positive:
         flags.append("within_expected_false_findings")
         meaning = "no more objects found than false findings explain"
+    elif density.positive and not density.certain:
+        flags.append("within_varying_false_findings")
+        meaning = "few acid-fast bacilli seen, to be confirmed"
+        reasons.append(
+            f"To be confirmed, whatever their density: a slide with {number(grading.false_rate_spread)} times the "
+            "usual false findings would explain them."
+        )
     return replace(
         draft,
         category=graded.name,
@@ -132,6 +142,7 @@ def _measure(
         probability=probability,
         sensitivity=point.sensitivity,
         positive=n > 0 and probability < grading.significance,
+        certain=poisson.probability_of_at_least(n, grading.false_rate_spread * expected) < grading.significance,
     )
 
 
@@ -146,6 +157,7 @@ def _grade_in(table: DensityTable, density: _Density) -> tables.Grade:
         n=density.n,
         net=density.net,
         per_100_hpf=density.corrected(density.n),
+        certain=density.certain,
     )
 
 

@@ -16,15 +16,19 @@ class Grade:
     min_hpf: float | None
 
 
-def grade(table: DensityTable, *, positive: bool, n: int, net: float, per_100_hpf: float) -> Grade:
+def grade(
+    table: DensityTable, *, positive: bool, n: int, net: float, per_100_hpf: float, certain: bool = True
+) -> Grade:
     """The table's grade.
 
-    positive: whether more was seen than false findings explain. n: objects counted. net: n less the expected false
-    findings. per_100_hpf: density. Counts are compared rounded, as a person counts: a net 2.6 is 3 objects.
+    positive: whether more was seen than false findings explain. certain: whether that holds on a slide with unusually
+    many of them, too; if not, the table's word for few objects is all that is said, whatever their density. n: objects
+    counted. net: n less the expected false findings. per_100_hpf: density. Counts are compared rounded, as a person
+    counts: a net 2.6 is 3 objects.
     """
     if not positive:
         return Grade(table.none_seen, table.none_title, None)
-    if n < table.few_below or net <= table.few_below - 0.5:
+    if not certain or n < table.few_below or net <= table.few_below - 0.5:
         return Grade(table.few_seen, table.few_title, table.rows[0].min_hpf)
     row = _row(table, per_100_hpf)
     return Grade(row.grade, row.title, row.min_hpf)

@@ -25,7 +25,7 @@ from engines.training.assess.figures import (
     robustness_figures,
 )
 from engines.training.assess.float_scorer import FloatNetwork
-from engines.training.assess.measured import MEASURED_FILE, read_measured, write_measured
+from engines.training.assess.measured import read_measured, write_measured
 from engines.training.assess.plots import picture_findings, plot_froc, plot_witness
 from engines.training.crops import read_crops, select
 from engines.training.packaging import open_scorer
@@ -58,7 +58,7 @@ class Inputs:
 def release(inputs: Inputs) -> list[str]:
     """Write `measured.json`, the pictures and the card; returns what failed, in words."""
     package = load_package(inputs.package)
-    learned = _learned_before(package)
+    learned = learned_before(package)
     return _write(package, {**learned, **_measure(inputs, package, _subject(package, label_free=bool(learned)))})
 
 
@@ -79,9 +79,11 @@ def _write(package: EnginePackage, measured: Mapping[str, Any]) -> list[str]:
     return [f"{check['name']} failed: {check}" for check in checks if not check["passed"]]
 
 
-def _learned_before(package: EnginePackage) -> dict[str, Any]:
+def learned_before(package: EnginePackage) -> dict[str, Any]:
     """Of a label-free package: what is known of how it learned, which is not measured here."""
-    if not (package.folder / MEASURED_FILE).is_file() or "learned" not in (before := read_measured(package)):
+    try:
+        before = read_measured(package)
+    except EngineError:  # nothing, or of the network that lay here before
         return {}
     return {key: before[key] for key in ("learned", "twin_slides", "methods") if key in before}
 

@@ -151,12 +151,29 @@ def test_a_count_is_positive_only_when_false_findings_do_not_explain_it(backgrou
     assert f"{last_negative} objects called acid-fast, no more than false findings explain" in below.reasons[0]
     assert "no acid-fast bacilli seen" not in below.title
     assert below.also == {"CDC": "no AFB seen"}
-    assert above.category not in {"negative", "confirm"}
+    assert above.category == "confirm"
+
+
+@pytest.mark.parametrize(("background", "last_unsure"), [(0.17, 3), (0.5, 5), (2.0, 12), (10.0, 43)])
+def test_no_grade_by_density_where_a_slide_with_many_false_findings_explains_the_count(
+    background: float, last_unsure: int
+) -> None:
+    """The spread is 3: P(N >= 3 | 0.51) is 1.5 %, P(N >= 4 | 0.51) 0.2 %. With S 0.2 three objects would be 1+."""
+    per_mm2 = background / (130 * make.HPF_MM2)
+    unsure = read(last_unsure, 130, sensitivity=0.2, false_per_mm2=per_mm2)
+    assert unsure.figures["afb_per_100_hpf"] > 10
+    assert (unsure.category, unsure.also) == ("confirm", {"CDC": "doubtful"})
+    assert "within_varying_false_findings" in unsure.flags
+    assert any("a slide with 3 times the usual false findings" in reason for reason in unsure.reasons)
+    sure = read(last_unsure + 1, 130, sensitivity=0.2, false_per_mm2=per_mm2)
+    assert sure.category in {"1+", "2+"}
+    assert "within_varying_false_findings" not in sure.flags
 
 
 def test_positive_but_fewer_than_three_beyond_the_background_is_to_be_confirmed() -> None:
-    verdict = read(3, 300, false_per_mm2=0.4 / (300 * make.HPF_MM2))
-    assert verdict.category == "scanty"  # a net 2.6 is 3 objects
+    verdict = read(4, 300, false_per_mm2=0.12 / (300 * make.HPF_MM2))
+    assert verdict.category == "scanty"
+    assert read(3, 300, false_per_mm2=0.12 / (300 * make.HPF_MM2)).category == "scanty"  # a net 2.9 is 3 objects
     assert read(2, 300, false_per_mm2=0.1 / (300 * make.HPF_MM2)).category == "confirm"
 
 

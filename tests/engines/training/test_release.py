@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,9 @@ pytest.importorskip(
 )
 
 from engines.errors import EngineError
-from engines.package import shipped
+from engines.package import load_package, shipped
 from engines.training.assess.__main__ import main
-from engines.training.assess.release import Inputs, release, take_over
+from engines.training.assess.release import Inputs, learned_before, release, take_over
 
 
 def test_results_of_benches_are_taken_over_without_measuring_again(tmp_path: Path) -> None:
@@ -37,6 +38,14 @@ def test_figures_of_another_network_are_not_taken_over(tmp_path: Path) -> None:
     shutil.copy(shipped("serous") / "measured.json", folder / "measured.json")
     with pytest.raises(EngineError, match="another network"):
         take_over(folder, {})
+
+
+def test_a_label_free_engine_keeps_what_is_known_of_its_learning_for_the_same_network_alone() -> None:
+    package = load_package(shipped("serous").parent / "label-free-serous")
+    assert set(learned_before(package)) == {"learned", "twin_slides", "methods"}
+    sha256 = package.manifest.onnx.model_copy(update={"sha256": "0" * 64})
+    other = replace(package, manifest=package.manifest.model_copy(update={"onnx": sha256}))
+    assert learned_before(other) == {}
 
 
 def test_a_network_of_another_make_is_refused(tmp_path: Path) -> None:
