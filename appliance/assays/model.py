@@ -155,7 +155,7 @@ class AfbGrading(StrictModel):
     negative_hpf: Positive
     recommended_hpf: Positive
     significance: float = Field(gt=0, le=0.05)
-    false_rate_spread: float = Field(default=1.0, ge=1)
+    false_rate_spread: float = Field(ge=1)
     tables: tuple[DensityTable, ...] = Field(min_length=1)
 
 

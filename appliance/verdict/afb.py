@@ -193,7 +193,9 @@ def _main_reason(graded: tables.Grade, density: _Density) -> str:
             seen = f"{plural(density.n, 'object')} called acid-fast, no more than false findings explain,"
         return f"{seen} in {read}; with 95 % confidence there are fewer than {number(bound)} in 100 fields."
     figure = number(density.corrected(density.n))
-    return f"{_objects(density.n)} found in {read}: {figure} in 100 high-power fields, which is {graded.name}."
+    # A density is no grade where the objects are still to be confirmed.
+    grade = f", which is {graded.name}" if graded.by_density else ""
+    return f"{_objects(density.n)} found in {read}: {figure} in 100 high-power fields{grade}."
 
 
 def _model_reasons(density: _Density) -> list[str]:

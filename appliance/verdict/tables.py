@@ -9,11 +9,16 @@ from appliance.assays.model import DensityRow, DensityTable
 
 @dataclass(frozen=True)
 class Grade:
-    """What a table says. min_hpf: high-power fields it asks to be read first (None: it does not say)."""
+    """What a table says.
+
+    min_hpf: high-power fields it asks to be read first (None: it does not say). by_density: whether the density of the
+    objects gave the grade.
+    """
 
     name: str
     title: str
     min_hpf: float | None
+    by_density: bool = False
 
 
 def grade(
@@ -31,7 +36,7 @@ def grade(
     if not certain or n < table.few_below or net <= table.few_below - 0.5:
         return Grade(table.few_seen, table.few_title, table.rows[0].min_hpf)
     row = _row(table, per_100_hpf)
-    return Grade(row.grade, row.title, row.min_hpf)
+    return Grade(row.grade, row.title, row.min_hpf, by_density=True)
 
 
 def _row(table: DensityTable, per_100_hpf: float) -> DensityRow:

@@ -75,7 +75,7 @@ def _write(package: EnginePackage, measured: Mapping[str, Any]) -> list[str]:
     if "witness" in measured:
         plot_witness(package.folder / "witness.png", measured["witness"]["rows"], package.title)
     write_measured(package, measured)
-    checks = [*measured["gates"], *measured["controls"]]
+    checks = [*measured.get("gates", ()), *measured.get("controls", ())]
     return [f"{check['name']} failed: {check}" for check in checks if not check["passed"]]
 
 

@@ -33,6 +33,7 @@ def main(
 ) -> None:
     """False rate on negative validation slides, sensitivity on the others; the threshold stays as it was settled."""
     loaded = load_package(package)
+    before = read_measured(loaded)
     seen = see(look_with(OnnxCpuScorer(loaded).probabilities, loaded.operating_point.threshold), find_fields(slides))
     negative = [s.cells for s in seen if not s.positive]
     if not negative or len(negative) == len(seen):
@@ -50,7 +51,7 @@ def main(
         point["cutoffs"] = dict(zip(("t1", "t2", "t3"), cutoffs, strict=True))
     _rewrite(package, point)
     settled = load_package(package)
-    measured = {**read_measured(settled), "twin_slides": {"validation": _brief(figures)}}
+    measured = {**before, "twin_slides": {"validation": _brief(figures)}}
     if test is not None:
         measured["twin_slides"]["test"] = _brief(json.loads(test.read_text(encoding="utf-8")))
     if ablation is not None:

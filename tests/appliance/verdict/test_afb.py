@@ -165,14 +165,14 @@ def test_no_grade_by_density_where_a_slide_with_many_false_findings_explains_the
     assert (unsure.category, unsure.also) == ("confirm", {"CDC": "doubtful"})
     assert "within_varying_false_findings" in unsure.flags
     assert any("a slide with 3 times the usual false findings" in reason for reason in unsure.reasons)
+    assert unsure.reasons[0].endswith("in 100 high-power fields.")
     sure = read(last_unsure + 1, 130, sensitivity=0.2, false_per_mm2=per_mm2)
     assert sure.category in {"1+", "2+"}
     assert "within_varying_false_findings" not in sure.flags
+    assert sure.reasons[0].endswith(f"which is {sure.category}.")
 
 
 def test_positive_but_fewer_than_three_beyond_the_background_is_to_be_confirmed() -> None:
-    verdict = read(4, 300, false_per_mm2=0.12 / (300 * make.HPF_MM2))
-    assert verdict.category == "scanty"
     assert read(3, 300, false_per_mm2=0.12 / (300 * make.HPF_MM2)).category == "scanty"  # a net 2.9 is 3 objects
     assert read(2, 300, false_per_mm2=0.1 / (300 * make.HPF_MM2)).category == "confirm"
 

@@ -20,6 +20,7 @@ from engines.package import MODEL_CARD, load_package  # noqa: E402
 from engines.qdq_rules import lint  # noqa: E402
 from engines.training.architecture import INPUT_SCALE, Stage  # noqa: E402
 from engines.training.assess.float_scorer import FloatNetwork  # noqa: E402
+from engines.training.assess.measured import MEASURED_FILE  # noqa: E402
 from engines.training.augment import Photometry  # noqa: E402
 from engines.training.export import build_onnx  # noqa: E402
 from engines.training.label_free import twin  # noqa: E402
@@ -140,6 +141,17 @@ def test_what_twin_slides_show_goes_into_manifest_and_card(
     assert (point.name, point.cutoffs) == ("validation", {"t1": 0.1, "t2": 0.2, "t3": 0.3})
     point_main(package, painted_slides, test=test, ablation=ablation)
     assert (package / MODEL_CARD).read_text() == card
+
+
+def test_a_package_of_which_nothing_is_known_keeps_its_point(
+    made: tuple[Learned, Path], painted_slides: Path, tmp_path: Path
+) -> None:
+    package = tmp_path / "package"
+    shutil.copytree(made[1] / "package", package)
+    (package / MEASURED_FILE).unlink()
+    with pytest.raises(EngineError, match=r"measured\.json cannot be read"):
+        point_main(package, painted_slides, cutoffs=(0.1, 0.2, 0.3))
+    assert load_package(package).operating_point == load_package(made[1] / "package").operating_point
 
 
 def test_whole_slides_are_held_back(tmp_path: Path) -> None:

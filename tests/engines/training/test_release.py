@@ -18,6 +18,7 @@ pytest.importorskip(
 from engines.errors import EngineError
 from engines.package import load_package, shipped
 from engines.training.assess.__main__ import main
+from engines.training.assess.measured import write_measured
 from engines.training.assess.release import Inputs, learned_before, release, take_over
 
 
@@ -46,6 +47,18 @@ def test_a_label_free_engine_keeps_what_is_known_of_its_learning_for_the_same_ne
     sha256 = package.manifest.onnx.model_copy(update={"sha256": "0" * 64})
     other = replace(package, manifest=package.manifest.model_copy(update={"onnx": sha256}))
     assert learned_before(other) == {}
+
+
+def test_speed_is_taken_over_into_the_card_of_an_engine_that_was_never_measured_for_release(tmp_path: Path) -> None:
+    folder = tmp_path / "package"
+    shutil.copytree(shipped("serous").parent / "label-free-serous", folder)
+    package = load_package(folder)
+    write_measured(package, {"command": "a training", "learned": learned_before(package)["learned"]})
+    assert take_over(folder, {"speed": {"command": "a bench", "machine": "this one", "rows": {"ms": 5.0}}}) == []
+    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "## How it learned" in card
+    assert "## Speed" in card
+    assert "## INT8 against FP32" not in card
 
 
 def test_a_network_of_another_make_is_refused(tmp_path: Path) -> None:
