@@ -75,7 +75,8 @@ def half_positive(first: Job, slides: int, *, malignant: Sequence[float], afb_pe
 class SlideScore:
     """What the verdict said of one slide. score: ranks slides; the verdict's own, or the count where it has none.
 
-    lying: targets whose centre lies in the fields read, by the twin's truth. area_mm2: of those fields.
+    lying: targets whose centre lies in the fields read, by the twin's truth. area_mm2: of those fields. onnx_sha256:
+    the network that scored them.
     """
 
     seed: int
@@ -85,6 +86,7 @@ class SlideScore:
     counts: dict[str, int]
     lying: int
     area_mm2: float
+    onnx_sha256: str
 
 
 def read_slides(jobs: Sequence[Job]) -> Iterator[SlideScore]:
@@ -155,7 +157,9 @@ def read_in_process(job: Job) -> SlideScore:
     verdict = form_verdict(job.assay, run, records, findings, point)
     counts = {label: count.n for label, count in verdict.counts.items()}
     score = verdict.score if verdict.score is not None else float(sum(counts[t] for t in job.assay.labels.targets))
-    return SlideScore(job.seed, job.positive, verdict.category, score, counts, targets, verdict.area_mm2)
+    return SlideScore(
+        job.seed, job.positive, verdict.category, score, counts, targets, verdict.area_mm2, run.onnx_sha256
+    )
 
 
 def _record(planned: PlannedField, read: Interpretation) -> FieldRecord:

@@ -16,21 +16,39 @@ def whole_figures(
 ) -> dict[str, Any]:
     """What a card says of slides and speed. witness, grades, speed: results of those benches, where there are any.
 
-    Raises EngineError when a file is not what its bench writes, or when its speed is that of another network.
+    Raises EngineError when a file is not what its bench writes, or when it is of another network.
     """
     figures: dict[str, Any] = {}
     try:
         if witness is not None:
-            figures["witness"] = _witness(json.loads(witness.read_text(encoding="utf-8")))
+            figures["witness"] = _witness(_of_slides(witness, onnx_sha256))
         if grades is not None:
-            figures["grades"] = _grades(json.loads(grades.read_text(encoding="utf-8")))
+            figures["grades"] = _grades(_of_slides(grades, onnx_sha256))
         if speed is not None:
-            figures["speed"] = _speed(json.loads(speed.read_text(encoding="utf-8"))["assays"][assay], onnx_sha256)
+            of_assay = _read(speed)["assays"][assay]
+            _check_network(of_assay["onnx_sha256"], onnx_sha256, speed.name)
+            figures["speed"] = _speed(of_assay)
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise EngineError(
             f"A bench's result cannot be read: {error!r}.", remedy="Write it again with --json of that bench."
         ) from error
     return figures
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _of_slides(path: Path, onnx_sha256: str) -> dict[str, Any]:
+    result = _read(path)
+    for verdict in result["verdicts"]:
+        _check_network(verdict["onnx_sha256"], onnx_sha256, path.name)
+    return result
+
+
+def _check_network(measured: str, onnx_sha256: str, what: str) -> None:
+    if measured != onnx_sha256:
+        raise EngineError(f"{what} is of another network.", remedy="Run that bench again with this package.")
 
 
 def _witness(result: dict[str, Any]) -> dict[str, Any]:
@@ -50,9 +68,7 @@ def _grades(result: dict[str, Any]) -> dict[str, Any]:
     return {"command": command, **{key: value for key, value in result.items() if key != "verdicts"}}
 
 
-def _speed(figures: dict[str, Any], onnx_sha256: str) -> dict[str, Any]:
-    if figures["onnx_sha256"] != onnx_sha256:
-        raise EngineError("The speed is that of another network.", remedy="Run `cytoscan bench engine` again.")
+def _speed(figures: dict[str, Any]) -> dict[str, Any]:
     openvino = figures["onnxruntime_vs_openvino_1_thread"]
     rows = {
         "ONNX Runtime, rewritten, 1 thread, ms of processor time": round(figures["ms_1_thread"][_REWRITTEN], 1),

@@ -16,7 +16,16 @@ from appliance.cli.bench_verdict import called, specificity
 from appliance.verdict.model import UNSATISFACTORY
 
 RANKS = ["negative", "confirm", "scanty", "1+", "2+", "3+"]
-SLIDE = SlideScore(seed=1, positive=True, category="2+", score=0.9, counts={"afb": 50}, lying=60, area_mm2=3.14)
+SLIDE = SlideScore(
+    seed=1,
+    positive=True,
+    category="2+",
+    score=0.9,
+    counts={"afb": 50},
+    lying=60,
+    area_mm2=3.14,
+    onnx_sha256="a" * 64,
+)
 
 
 def _table() -> DensityTable:

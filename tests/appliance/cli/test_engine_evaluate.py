@@ -43,7 +43,16 @@ def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     return command
 
 
-SLIDE = SlideScore(seed=1, positive=True, category="MAL", score=0.9, counts={"malignant": 5}, lying=6, area_mm2=3.14)
+SLIDE = SlideScore(
+    seed=1,
+    positive=True,
+    category="MAL",
+    score=0.9,
+    counts={"malignant": 5},
+    lying=6,
+    area_mm2=3.14,
+    onnx_sha256="a" * 64,
+)
 
 
 @pytest.fixture

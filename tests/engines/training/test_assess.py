@@ -205,10 +205,13 @@ def test_a_card_takes_speed_from_the_bench_of_the_same_network_only(tmp_path: Pa
 def test_a_card_names_the_command_behind_its_witness_curve(tmp_path: Path) -> None:
     witness = tmp_path / "witness.json"
     row = {"share": 0.01, "slides": 10, "auroc": 0.92, "low": 0.78, "high": 1.0, "sensitivity_at_t1": [1.0, 1.0, 1.0]}
-    written = {"assay": "serous", "fields": 40, "negatives": 10, "rows": [row], "verdicts": [{"seed": 7000}]}
+    verdict = {"seed": 7000, "onnx_sha256": "a" * 64}
+    written = {"assay": "serous", "fields": 40, "negatives": 10, "rows": [row], "verdicts": [verdict]}
     witness.write_text(json.dumps(written))
     figures = whole_figures("a" * 64, "serous", witness=witness, grades=None, speed=None)["witness"]
     assert figures["command"] == "cytoscan bench witness --slides 10 --fields 40 --seed 7000 --shares 0.01"
+    with pytest.raises(EngineError, match=r"witness\.json is of another network"):
+        whole_figures("b" * 64, "serous", witness=witness, grades=None, speed=None)
     witness.write_text(json.dumps({"rows": []}))
     with pytest.raises(EngineError, match="cannot be read"):
         whole_figures("a" * 64, "serous", witness=witness, grades=None, speed=None)
