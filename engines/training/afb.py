@@ -52,7 +52,7 @@ def main(
     validation_slides: Annotated[int, typer.Option(help="slides for the operating point, half without bacilli")] = 40,
     start: Annotated[Path | None, typer.Option(help="checkpoint or package whose network to go on from")] = None,
     seed: Annotated[int, typer.Option(help="of the network's first weights and of the order of samples")] = 1,
-    threads: Annotated[int, typer.Option(help="processor cores")] = 1,
+    threads: Annotated[int, typer.Option(help="processor cores")] = 2,
     workers: Annotated[int, typer.Option(help="processes that make samples")] = 1,
 ) -> None:
     """Train on real crops and twin slides, quantise, measure the operating point, write DIR/package."""
@@ -62,7 +62,7 @@ def main(
     subject = _SUBJECTS[magnification]
     everything = read_crops(crops)
     laying = _collages(subject, everything, "training")
-    side_by_side = threads + workers
+    side_by_side = max(threads, workers)
     real = build_pool(out / "collages", collages, _COLLAGE_SEED, lambda rng, _: laying.lay(rng), side_by_side)
     lone = build_pool(out / "sheets", collages // 2, _SHEET_SEED, lambda rng, _: laying.sheet(rng), side_by_side)
     rendered = build_pool(

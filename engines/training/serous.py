@@ -57,13 +57,13 @@ _RECIPE = Recipe(
 def main(
     *,
     out: Annotated[Path, typer.Option(help="folder for pools, fields, checkpoints and the package")],
-    steps: Annotated[int, typer.Option(help="training steps")] = 18000,
+    steps: Annotated[int, typer.Option(help="training steps")] = 12000,
     fields: Annotated[int, typer.Option(help="rendered training fields")] = 480,
     batch: Annotated[int, typer.Option(help="windows of fields a step")] = 6,
     validation_slides: Annotated[int, typer.Option(help="slides for the operating point, half of them benign")] = 40,
     start: Annotated[Path | None, typer.Option(help="checkpoint or package whose network to go on from")] = None,
     seed: Annotated[int, typer.Option(help="of the network's first weights and of the order of samples")] = 1,
-    threads: Annotated[int, typer.Option(help="processor cores")] = 1,
+    threads: Annotated[int, typer.Option(help="processor cores")] = 2,
     workers: Annotated[int, typer.Option(help="processes that make samples")] = 1,
 ) -> None:
     """Train on twin slides, quantise, measure the operating point on validation slides, write DIR/package.
@@ -72,7 +72,7 @@ def main(
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     pool = build_pool(
-        out / "pool", fields, _FIELD_SEED, tile_source(SEROUS, seeds.TRAINING[_FIRST_SLIDE:]), threads + workers
+        out / "pool", fields, _FIELD_SEED, tile_source(SEROUS, seeds.TRAINING[_FIRST_SLIDE:]), max(threads, workers)
     )
     torch.manual_seed(seed)
     net = HeatmapNet(SEROUS.stages, len(SEROUS.labels))
