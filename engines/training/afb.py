@@ -62,11 +62,10 @@ def main(
     subject = _SUBJECTS[magnification]
     everything = read_crops(crops)
     laying = _collages(subject, everything, "training")
-    side_by_side = max(threads, workers)
-    real = build_pool(out / "collages", collages, _COLLAGE_SEED, lambda rng, _: laying.lay(rng), side_by_side)
-    lone = build_pool(out / "sheets", collages // 2, _SHEET_SEED, lambda rng, _: laying.sheet(rng), side_by_side)
+    real = build_pool(out / "collages", collages, _COLLAGE_SEED, lambda rng, _: laying.lay(rng), threads)
+    lone = build_pool(out / "sheets", collages // 2, _SHEET_SEED, lambda rng, _: laying.sheet(rng), threads)
     rendered = build_pool(
-        out / "pool", fields, _FIELD_SEED, tile_source(subject, seeds.TRAINING[_FIRST_SLIDE:]), side_by_side
+        out / "pool", fields, _FIELD_SEED, tile_source(subject, seeds.TRAINING[_FIRST_SLIDE:]), threads
     )
     pools = (rendered, real, rendered, lone)
     torch.manual_seed(seed)

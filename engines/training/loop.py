@@ -1,4 +1,4 @@
-"""The training loop: the same seed gives the same network, and a stopped run goes on where it was.
+"""The training loop: a seed and a number of threads give one network, and a stopped run goes on where it was.
 
 It runs on a GPU when PyTorch sees one, otherwise on the processor.
 """

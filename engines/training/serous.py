@@ -71,9 +71,7 @@ def main(
     The slide cut-offs t1, t2, t3 come afterwards, from whole slides: `cytoscan bench verdict` suggests them.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    pool = build_pool(
-        out / "pool", fields, _FIELD_SEED, tile_source(SEROUS, seeds.TRAINING[_FIRST_SLIDE:]), max(threads, workers)
-    )
+    pool = build_pool(out / "pool", fields, _FIELD_SEED, tile_source(SEROUS, seeds.TRAINING[_FIRST_SLIDE:]), threads)
     torch.manual_seed(seed)
     net = HeatmapNet(SEROUS.stages, len(SEROUS.labels))
     if start is not None:

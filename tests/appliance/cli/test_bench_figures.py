@@ -14,18 +14,9 @@ from appliance.cli.bench_grades import GradedSlide, agreement, true_grade, twin_
 from appliance.cli.bench_reading import SlideScore
 from appliance.cli.bench_verdict import called, specificity
 from appliance.verdict.model import UNSATISFACTORY
+from tests.appliance.cli.slide_scores import SLIDE
 
 RANKS = ["negative", "confirm", "scanty", "1+", "2+", "3+"]
-SLIDE = SlideScore(
-    seed=1,
-    positive=True,
-    category="2+",
-    score=0.9,
-    counts={"afb": 50},
-    lying=60,
-    area_mm2=3.14,
-    onnx_sha256="a" * 64,
-)
 
 
 def _table() -> DensityTable:

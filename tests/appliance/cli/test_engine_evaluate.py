@@ -12,9 +12,10 @@ import pytest
 
 from appliance.cli import engine_evaluate
 from appliance.cli.app import run
-from appliance.cli.bench_reading import SlideScore, read_in_process
+from appliance.cli.bench_reading import read_in_process
 from appliance.cli.engine_evaluate_slides import slide_figures
 from appliance.cli.exits import Exit
+from tests.appliance.cli.slide_scores import SLIDE
 from tests.engines.evaluate.painted import paint, save
 
 
@@ -41,18 +42,6 @@ def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         return Ran(code, said.out, said.err, json.loads(path.read_text()) if path.exists() else {})
 
     return command
-
-
-SLIDE = SlideScore(
-    seed=1,
-    positive=True,
-    category="MAL",
-    score=0.9,
-    counts={"malignant": 5},
-    lying=6,
-    area_mm2=3.14,
-    onnx_sha256="a" * 64,
-)
 
 
 @pytest.fixture
@@ -124,6 +113,7 @@ def test_slides_of_the_twin(evaluate: Callable[..., Ran], monkeypatch: pytest.Mo
     slides = figures["slides"]
     assert isinstance(slides, list)
     assert [(slide["seed"], slide["positive"]) for slide in slides] == [(41, False), (42, True)]
+    assert {slide["onnx_sha256"] for slide in slides} == {figures["onnx_sha256"]}
     assert figures["n"] == 2 - len(figures["unreadable"])  # type: ignore[arg-type]
 
 
