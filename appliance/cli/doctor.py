@@ -15,14 +15,16 @@ from rich.text import Text
 
 from appliance.assays import known_assays, load_assay
 from appliance.cli.exits import Exit
-from appliance.cli.hardware import open_camera, scorer
+from appliance.cli.hardware import focus_curve, open_camera, scorer
 from appliance.cli.hub_session import local_hub
 from appliance.cli.plain_console import plain_console
 from appliance.cli.result import write_json
 from appliance.cli.twin_session import TwinSlide, twin_session
-from appliance.errors import ApplianceError
+from appliance.errors import ApplianceError, SettingsError
 from appliance.journal import Journal, require_free_space
 from appliance.messages.clock import read_clock
+from appliance.scan.focus.curve_file import load_curve
+from appliance.scan.focus.optics import FocusOptics
 from appliance.settings import Settings, load_settings
 from drivers.camera.frame import CameraSettings
 from drivers.errors import DeviceError
@@ -55,7 +57,7 @@ def doctor(
     twin: Annotated[bool, typer.Option("--twin", help="Check against the twin and a hub started for this.")] = False,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the checks here.")] = None,
 ) -> None:
-    """Check port, controller, limits, camera, engines, journal, broker, clock and disk. Nothing is moved."""
+    """Check port, controller, limits, camera, focus, engines, journal, broker, clock and disk. Nothing is moved."""
     console = plain_console()
     with ExitStack() as stack:
         settings = load_settings(settings_file, overrides or [])
@@ -78,6 +80,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     """All checks, in the order in which a fault would show in a scan."""
     yield from _stage(settings)
     yield _check("camera", lambda: _camera(settings))
+    yield _focus(settings)
     for assay in known_assays():
         yield _check(f"engine {assay}", lambda name=assay: _engine(settings, name))  # type: ignore[misc]
     yield _check("journal", lambda: _journal(settings))
@@ -129,6 +132,18 @@ def _camera(settings: Settings) -> str:
         f"{info.model} {info.serial}, {info.width_px} × {info.height_px} {info.pixel_format.value}; "
         f"one frame came {frame.status.value}, mean level {frame.pixels.mean():.0f}"
     )
+
+
+def _focus(settings: Settings) -> Check:
+    path = focus_curve(settings)
+    try:
+        curve = load_curve(path, FocusOptics(settings.optics.na, settings.optics.um_per_px))
+    except SettingsError as error:
+        return Check("focus", ok=False, found=error.what, remedy=error.remedy)
+    if curve is None:
+        found = "not calibrated: every field is bracketed, which takes about three times as many exposures"
+        return Check("focus", ok=True, found=found, remedy="Load a well stained slide and `cytoscan calibrate focus`.")
+    return Check("focus", ok=True, found=f"one picture tells focus, by {path}")
 
 
 def _engine(settings: Settings, name: str) -> str:

@@ -56,6 +56,12 @@ def runtime_record(settings: Settings) -> Path:
     return settings.journal.path.parent / "engine-runtime.json"
 
 
+def focus_curve(settings: Settings) -> Path:
+    """Where `calibrate focus` keeps the axial curve of this device for the objective in force."""
+    optics = settings.optics
+    return settings.journal.path.parent / f"focus-curve-{optics.magnification}x-na{optics.na:.2f}.npz"
+
+
 @contextmanager
 def scorer(settings: Settings, assay: Assay) -> Iterator[tuple[EnginePackage, OnnxCpuScorer]]:
     """The verified engine package for this assay, loaded in the runtime recorded for it. Raises EngineError."""

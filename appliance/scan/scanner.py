@@ -13,8 +13,10 @@ from contextlib import suppress
 from appliance.errors import ApplianceError
 from appliance.records import FocusResult, Outcome
 from appliance.scan.events import ScanListener
-from appliance.scan.focus.field import Focused, focus_field
+from appliance.scan.focus.axial import AxialCurve
+from appliance.scan.focus.field import focus_field
 from appliance.scan.focus.optics import FocusOptics
+from appliance.scan.focus.search import Focused
 from appliance.scan.focus.surface import Observation
 from appliance.scan.focus.survey import Survey, survey
 from appliance.scan.plan import Plan, PlannedField
@@ -36,11 +38,13 @@ def scan(
     reader: Reader,
     listener: ScanListener,
     stop: threading.Event,
+    curve: AxialCurve | None = None,
 ) -> None:
     """Read every field of the plan that is not in `recorded`; returns when all are recorded.
 
     A slide on which the survey finds nothing is visited all the same: every field then says for itself that it is
-    blank or obscured. stop: ends the scan after the field in hand (raises Stopped).
+    blank or obscured. curve: of the device, where it was calibrated. stop: ends the scan after the field in hand
+    (raises Stopped).
     Raises DeviceError, and what the reader met; the objective is retracted on every way out.
     """
     todo = [field for field in plan.fields if field.index not in recorded]
@@ -49,7 +53,7 @@ def scan(
     optics = FocusOptics(settings.optics.na, settings.optics.um_per_px)
     try:
         listener.step("surveying")
-        known = survey(rig, [(f.x_um, f.y_um) for f in plan.fields], settings.focus, optics)
+        known = survey(rig, [(f.x_um, f.y_um) for f in plan.fields], settings.focus, optics, curve=curve)
         listener.surveyed(rig.meter.take())
         for field in todo:
             if stop.is_set():

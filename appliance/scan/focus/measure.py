@@ -52,11 +52,10 @@ class Measurement:
 
 def measure(frame: Frame) -> Measurement:
     """Reduce a frame, Bayer or RGB. Rows and columns beyond a multiple of 32 are left out. Frames of at least 64 px."""
-    height, width = (side // _BLOCK_PX * _BLOCK_PX for side in frame.pixels.shape[:2])
-    red, green_1, green_2, blue = _planes(frame, height, width)
+    red, green_1, green_2, blue = colour_planes(frame)
     energy = _energy(green_1) + _energy(green_2)
     green = cv2.addWeighted(green_1, 0.5, green_2, 0.5, 0.0, dtype=cv2.CV_32F)
-    size = (width // CELL_PX, height // CELL_PX)
+    size = (2 * green.shape[1] // CELL_PX, 2 * green.shape[0] // CELL_PX)
     cells = [cv2.resize(plane, size, interpolation=cv2.INTER_AREA).astype(np.float32) for plane in (red, green, blue)]
     cells[0], cells[2] = _moved(cells[0], 0.5 / CELL_PX), _moved(cells[2], -0.5 / CELL_PX)
     return Measurement(energy=energy * np.float32(0.5), cells=np.dstack(cells))
@@ -73,8 +72,12 @@ def _moved(cells: FloatGrid, by: float) -> FloatGrid:
     return np.asarray(cv2.filter2D(cells, -1, kernel, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
 
 
-def _planes(frame: Frame, height: int, width: int) -> list[NDArray[np.uint8]]:
-    """Red, two greens and blue of the RGGB lattice, each half the size; colour frames are sampled on that lattice."""
+def colour_planes(frame: Frame) -> list[NDArray[np.uint8]]:
+    """Red, two greens and blue of the RGGB lattice, each half the size; colour frames are sampled on that lattice.
+
+    Rows and columns of the frame beyond a multiple of 32 are left out.
+    """
+    height, width = (side // _BLOCK_PX * _BLOCK_PX for side in frame.pixels.shape[:2])
     pixels = frame.pixels[:height, :width]
     half = (height // 2, width // 2)
     planes = [np.empty(half, np.uint8) for _ in range(4)]

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from appliance.records import Outcome
+from appliance.scan.focus.axial import AxialCurve
+from appliance.scan.focus.bands import measure_bands
 from appliance.scan.focus.baseline import Baseline, learn_baseline
 from appliance.scan.focus.content import look
-from appliance.scan.focus.estimate import Sample, fit_peak
-from appliance.scan.focus.field import HIDDEN, FocusDevice, View, focus_field
+from appliance.scan.focus.estimate import Peak, Sample, fit_peak
+from appliance.scan.focus.field import HIDDEN, focus_field
+from appliance.scan.focus.judge import SlideJudge
 from appliance.scan.focus.measure import Measurement, measure
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.focus.places import Place, survey_places
+from appliance.scan.focus.search import FocusDevice, Focused, View
 from appliance.scan.focus.surface import FocusSurface, Observation, Prediction
 from appliance.scan.focus.sweep import WIDTH_DOF, SweepRange, coarse_sample, is_structured, next_height, significant
 from appliance.settings import FocusSection
@@ -77,24 +81,33 @@ def survey(
     optics: FocusOptics,
     *,
     evenness: float = 0.0,
+    curve: AxialCurve | None = None,
 ) -> Survey:
-    """Visit `settings.survey_points` of the planned fields. evenness: see `View`.
+    """Visit `settings.survey_points` of the planned fields. evenness: see `View`. curve: the device's, if it is known.
 
     Raises whatever the device raises, and ValueError without fields. A survey of the same fields on the same slide
     takes the same way.
     """
-    return _Surveyor(device, settings, optics, evenness).run(survey_places(fields, settings.survey_points))
+    return _Surveyor(device, settings, optics, evenness, curve).run(survey_places(fields, settings.survey_points))
 
 
 class _Surveyor:
     """One survey in progress."""
 
-    def __init__(self, device: SurveyDevice, settings: FocusSection, optics: FocusOptics, evenness: float) -> None:
+    def __init__(
+        self,
+        device: SurveyDevice,
+        settings: FocusSection,
+        optics: FocusOptics,
+        evenness: float,
+        curve: AxialCurve | None,
+    ) -> None:
         self._device = device
         self._exposures = 0
         self._settings = settings
         self._optics = optics
         self._evenness = evenness
+        self._judge = None if curve is None else SlideJudge(curve)
         self._surface = FocusSurface(settings.reference_z_um, settings.search_um * _FIRST_RANGE)
         self._baseline = Baseline(gain=0.0, clear=(255.0, 255.0, 255.0))
         self._widths: list[float] = []
@@ -177,7 +190,14 @@ class _Surveyor:
             return False
         self._widths.append(peak.width_um)
         self._surface.add([Observation(*place, peak.z_um, peak.sigma_um)])
+        self._teach(field, peak)
         return True
+
+    def _teach(self, field: Focused, peak: Peak) -> None:
+        """Show the judge a frame of this slide whose height was found by bracketing."""
+        if self._judge is not None and field.frame is not None:
+            features = measure_bands(field.frame, self._baseline).features()
+            self._judge.learn(features, field.result.z_um - peak.z_um, peak.sigma_um)
 
     def _arrive(self, place: Place) -> None:
         self._device.go_to(*place)
@@ -204,4 +224,5 @@ class _Surveyor:
 
     def _result(self, *, found: bool) -> Survey:
         reason = "" if found else "obscured" if self._inked() else "no specimen"
-        return Survey(found, reason, self._surface, self._view(), tuple(self._points), self._exposures)
+        view = replace(self._view(), judge=self._judge)
+        return Survey(found, reason, self._surface, view, tuple(self._points), self._exposures)

@@ -9,7 +9,8 @@ import pytest
 
 from appliance.records import Outcome
 from appliance.scan.focus.baseline import Baseline
-from appliance.scan.focus.field import Focused, View, focus_field
+from appliance.scan.focus.field import focus_field
+from appliance.scan.focus.search import Focused, View
 from appliance.scan.focus.surface import Prediction
 from appliance.settings import FocusSection
 from drivers.camera.frame import Frame

@@ -1,0 +1,86 @@
+"""Which way and how far one picture is out of focus, from its axial colour: learned from z-stacks of the device.
+
+Over a grid of heights, the features of a frame (`bands.Bands.features`) have a mean and a covariance: a quadratic
+discriminant whose classes are heights. What fields of one slide differ by is in the covariance; what slides differ by
+is `judge.SlideJudge`'s. Source: Hastie, Tibshirani, Friedman, "The Elements of Statistical Learning", 4.3; local linear
+regression, 6.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from appliance.scan.focus.bands import FEATURES, Floats
+from appliance.scan.focus.optics import FocusOptics
+
+_REACH_DOF = 4.0
+_STEP_DOF = 0.1
+_SMOOTH_DOF = 0.22
+"""Standard deviation of the kernel over height: features change over half a depth of field."""
+_SHRINK = 0.1
+"""Share of the diagonal in each covariance; some twenty fields cannot fill it alone."""
+_LEAST = 1e-3
+FEWEST_FIELDS = 6
+_TOO_FEW = 1e-12
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Frames of one field through focus. offset_um: (n,) height over best focus; features: (n, FEATURES)."""
+
+    offset_um: Floats
+    features: Floats
+
+
+@dataclass(frozen=True)
+class AxialCurve:
+    """Mean (m, FEATURES) and covariance (m, FEATURES, FEATURES) of the features by height.
+
+    offset_um: (m,), evenly spaced, µm over best focus. optics: what it was measured with.
+    """
+
+    offset_um: Floats
+    mean: Floats
+    covariance: Floats
+    optics: FocusOptics
+
+    @property
+    def step_um(self) -> float:
+        """Between two heights."""
+        return float(self.offset_um[1] - self.offset_um[0])
+
+    def at(self, offset_um: float) -> tuple[Floats, Floats, Floats]:
+        """Mean, its slope per µm, and covariance at a height; at the ends beyond them."""
+        place = (offset_um - float(self.offset_um[0])) / self.step_um
+        low = int(np.clip(np.floor(place), 0, len(self.offset_um) - 2))
+        part = min(max(place - low, 0.0), 1.0)
+        slope = (self.mean[low + 1] - self.mean[low]) / self.step_um
+        mean = (1 - part) * self.mean[low] + part * self.mean[low + 1]
+        return mean, slope, (1 - part) * self.covariance[low] + part * self.covariance[low + 1]
+
+
+def learn_curve(stacks: Sequence[Stack], optics: FocusOptics) -> AxialCurve:
+    """The curve of a device from stacks of at least six fields that reach four depths of field to either side.
+
+    Raises ValueError with fewer fields.
+    """
+    if len(stacks) < FEWEST_FIELDS:
+        raise ValueError(f"an axial curve needs stacks of at least {FEWEST_FIELDS} fields, not {len(stacks)}")
+    dof_um = optics.dof_um
+    offset = np.concatenate([stack.offset_um for stack in stacks])
+    features = np.concatenate([stack.features for stack in stacks])
+    grid = np.arange(-_REACH_DOF, _REACH_DOF + _STEP_DOF / 2, _STEP_DOF) * dof_um
+    mean, covariance = np.empty((grid.size, FEATURES)), np.empty((grid.size, FEATURES, FEATURES))
+    for index, height in enumerate(grid):
+        weight = np.exp(-0.5 * ((offset - height) / (_SMOOTH_DOF * dof_um)) ** 2) + _TOO_FEW
+        design = np.stack([np.ones_like(offset), offset - height], axis=1)
+        weighted = design * weight[:, None]
+        line = np.linalg.solve(weighted.T @ design + _TOO_FEW * np.eye(2), weighted.T @ features)
+        rest = features - design @ line
+        own = (rest * weight[:, None]).T @ rest / weight.sum()
+        mean[index] = line[0]
+        covariance[index] = (1 - _SHRINK) * own + _SHRINK * np.diag(np.diag(own)) + _LEAST * np.eye(FEATURES)
+    return AxialCurve(grid, mean, covariance, optics)

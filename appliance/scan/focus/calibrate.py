@@ -1,0 +1,156 @@
+"""Measure the axial curve of a device: stacks through focus at fields of any slide, and how far it can be trusted.
+
+A device whose colours are sharp at the same height, or whose camera shows none, cannot tell the side; that is found out
+here, on fields that were held back, and not in the middle of a patient's slide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from appliance.scan.focus.axial import Stack, learn_curve
+from appliance.scan.focus.bands import measure_bands
+from appliance.scan.focus.curve import Shot, is_empty, sharpness_curve, shoot
+from appliance.scan.focus.estimate import fit_peak
+from appliance.scan.focus.judge import SlideJudge
+from appliance.scan.focus.optics import FocusOptics
+from appliance.scan.focus.places import Place
+from appliance.scan.focus.search import FocusDevice
+from appliance.scan.focus.survey import Survey, SurveyDevice
+from appliance.settings import FocusSection
+
+REACH_DOF, STEP_DOF = 4.0, 0.25
+_NEAR_DOF = 1.5
+_SURE_DOF = 0.1
+_FOLDS = 8
+_JUDGED_DOF = 2.0
+_NO_PRIOR_DOF = 100.0
+_SHOWN = 5
+_TOLD, _WITHIN, _WRONG_SIDE = 0.7, 0.95, 0.02
+
+
+@dataclass(frozen=True)
+class AxialQuality:
+    """Errors of single frames on fields held back, without any prior; of frames within two depths of field.
+
+    told: share of the frames that told anything; the rest is of these. median_um, p95_um: of the absolute error.
+    wrong_side: share of frames beyond half a depth of field whose side was mistaken. within: share of errors that stay
+    below half a depth of field.
+    """
+
+    fields: int
+    frames: int
+    told: float
+    median_um: float
+    p95_um: float
+    wrong_side: float
+    within: float
+
+
+def measure_stacks(
+    device: SurveyDevice,
+    places: Sequence[Place],
+    known: Survey,
+    settings: FocusSection,
+    optics: FocusOptics,
+    *,
+    stacked: Callable[[int], None] = lambda _: None,
+) -> list[Stack]:
+    """A stack at each place that shows something and whose peak is found. stacked: told how many places are done.
+
+    Raises whatever the device raises.
+    """
+    stacks = []
+    for done, (x_um, y_um) in enumerate(places, 1):
+        device.go_to(x_um, y_um)
+        stack = _stack(device, known, known.surface.predict(x_um, y_um).z_um, settings, optics)
+        if stack is not None:
+            stacks.append(stack)
+        stacked(done)
+    return stacks
+
+
+def _stack(
+    device: FocusDevice, known: Survey, around_um: float, settings: FocusSection, optics: FocusOptics
+) -> Stack | None:
+    """Frames through focus around a height, with their features; None where nothing shows or no peak is sure."""
+    baseline, dof_um = known.view.baseline, optics.dof_um
+    peak_um = _peak(device, known, around_um, settings, optics)
+    if peak_um is None:
+        return None
+    heights = peak_um + np.arange(-REACH_DOF, REACH_DOF + STEP_DOF / 2, STEP_DOF) * dof_um
+    shots = [
+        shoot(device.expose_at(z_um), z_um, baseline, optics.um_per_px)
+        for z_um in heights
+        if settings.min_z_um <= z_um <= settings.max_z_um
+    ]
+    peak_um = _fitted(shots, known, dof_um)
+    if peak_um is None:
+        return None
+    features = np.stack([measure_bands(shot.frame, baseline).features() for shot in shots])
+    return Stack(np.array([shot.z_um for shot in shots]) - peak_um, features)
+
+
+def _peak(
+    device: FocusDevice, known: Survey, around_um: float, settings: FocusSection, optics: FocusOptics
+) -> float | None:
+    """Height of best focus from a coarse stack."""
+    shots = []
+    for step in np.arange(-REACH_DOF, REACH_DOF + 0.5):
+        z_um = min(max(around_um + step * optics.dof_um, settings.min_z_um), settings.max_z_um)
+        shots.append(shoot(device.expose_at(z_um), z_um, known.view.baseline, optics.um_per_px))
+    if is_empty(shots):
+        return None
+    peak = fit_peak(sharpness_curve(shots, known.view.baseline), known.view.width_um)
+    return peak.z_um if peak.reason == "bracketed" else None
+
+
+def _fitted(shots: Sequence[Shot], known: Survey, dof_um: float) -> float | None:
+    """Height of best focus from a fine stack: of the samples near the highest one."""
+    curve = sharpness_curve(shots, known.view.baseline)
+    top = max(curve, key=lambda sample: sample.value)
+    peak = fit_peak([s for s in curve if abs(s.z_um - top.z_um) <= _NEAR_DOF * dof_um], known.view.width_um)
+    return peak.z_um if peak.reason == "bracketed" and peak.sigma_um < _SURE_DOF * dof_um else None
+
+
+def axial_quality(stacks: Sequence[Stack], optics: FocusOptics) -> AxialQuality:
+    """How well single frames are judged by a curve learned from the other fields. Needs as many as `learn_curve`.
+
+    As in a scan, the judge first sees a frame near focus of each of a few fields.
+    """
+    dof_um = optics.dof_um
+    folds = min(len(stacks), _FOLDS)
+    told, errors, offsets = [], [], []
+    for fold in range(folds):
+        others = [s for i, s in enumerate(stacks) if i % folds != fold]
+        judge = SlideJudge(learn_curve(others, optics))
+        for stack in others[:_SHOWN]:
+            nearest = int(np.abs(stack.offset_um).argmin())
+            judge.learn(stack.features[nearest], float(stack.offset_um[nearest]), _SURE_DOF * dof_um)
+        for stack in stacks[fold::folds]:
+            for offset, features in zip(stack.offset_um, stack.features, strict=True):
+                if abs(offset) <= _JUDGED_DOF * dof_um:
+                    found = judge.judge(features, 0.0, _NO_PRIOR_DOF * dof_um, dof_um / 2)
+                    told.append(found.familiar)
+                    errors.append(found.offset_um - offset)
+                    offsets.append(offset)
+    known = np.array(told) if any(told) else np.ones(len(told), np.bool_)
+    error, offset = np.array(errors)[known], np.array(offsets)[known]
+    beyond = np.abs(offset) > dof_um / 2
+    return AxialQuality(
+        fields=len(stacks),
+        frames=len(told),
+        told=float(np.mean(told)),
+        median_um=float(np.median(np.abs(error))),
+        p95_um=float(np.quantile(np.abs(error), 0.95)),
+        wrong_side=float((np.sign(error + offset) != np.sign(offset))[beyond].mean()) if beyond.any() else 1.0,
+        within=float((np.abs(error) <= dof_um / 2).mean()),
+    )
+
+
+def trustworthy(quality: AxialQuality) -> bool:
+    """Whether one picture of this device tells its focus well enough to be believed."""
+    return quality.told >= _TOLD and quality.within >= _WITHIN and quality.wrong_side <= _WRONG_SIDE
