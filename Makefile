@@ -6,7 +6,7 @@ SERIES := $(shell $(PYTHON) -c 'import sys; print("py3%d" % sys.version_info[1])
 CONSTRAINTS := constraints/$(SERIES).txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-engine bench-twin bench-witness bench-grades test-train train-afb train-afb-450 train-serous release clean
+.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-engine bench-twin bench-focus-curves bench-witness bench-grades test-train train-afb train-afb-450 train-serous release clean
 
 install: $(VENV)/.installed
 
@@ -58,6 +58,11 @@ bench-stage: install
 
 bench-twin: install
 	$(BIN)/python -m drivers.twin.imaging_bench
+
+CURVES ?= ../shared/data/focus_curves
+
+bench-focus-curves: $(VENV)/.installed-test
+	$(BIN)/python -m tests.appliance.scan.real_curves $(CURVES) --json build/bench/focus-curves.json
 
 $(VENV)/.installed-train: $(VENV)/.installed
 	$(PIP) install --quiet --constraint $(CONSTRAINTS) --editable '.[train]'
