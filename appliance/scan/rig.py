@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -41,10 +41,18 @@ class Rig:
     """One stage and one camera; the only place where the scan touches hardware.
 
     exposure: settings in force. Frames that come incomplete, stale or not at all are taken again, at most
-    `retries` times; then FrameTimeout: a frame that is not OK is never handed out.
+    `retries` times; then FrameTimeout: a frame that is not OK is never handed out. clock: steady seconds.
     """
 
-    def __init__(self, stage: Stage, camera: Camera, exposure: CameraSettings, *, retries: int = 2) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        camera: Camera,
+        exposure: CameraSettings,
+        *,
+        retries: int = 2,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._stage = stage
         self._camera = camera
         self._retries = retries
@@ -52,6 +60,7 @@ class Rig:
         self.exposure = camera.configure(exposure)
         self.meter = Meter()
         self._z_um: float | None = None
+        self.now_s = clock
 
     def go_to(self, x_um: float, y_um: float, z_um: float | None = None) -> None:
         """Move X and Y (and Z) and wait until settled."""

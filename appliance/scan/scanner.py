@@ -75,7 +75,7 @@ def scan(
 def _capture(rig: Rig, field: PlannedField, known: Survey, settings: FocusSection, optics: FocusOptics) -> Capture:
     """Go to one field, focus it, and learn from it."""
     start = time.perf_counter()
-    prediction = known.surface.predict(field.x_um, field.y_um)
+    prediction = known.surface.predict(field.x_um, field.y_um, rig.now_s())
     rig.go_to(field.x_um, field.y_um)
     arrived = rig.meter.seconds.copy()
     focusing = time.perf_counter()
@@ -86,7 +86,7 @@ def _capture(rig: Rig, field: PlannedField, known: Survey, settings: FocusSectio
         focused = Focused(result, None, Outcome.FAILED, error.what)
     if focused.peak is not None:
         peak = focused.peak
-        known.surface.add([Observation(field.x_um, field.y_um, peak.z_um, peak.sigma_um)])
+        known.surface.add([Observation(field.x_um, field.y_um, peak.z_um, peak.sigma_um, rig.now_s())])
     focusing = time.perf_counter() - focusing
     meter = rig.meter.take()
     seconds = _parts(arrived, meter, focusing, time.perf_counter() - start)

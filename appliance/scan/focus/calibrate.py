@@ -66,7 +66,7 @@ def measure_stacks(
     stacks = []
     for done, (x_um, y_um) in enumerate(places, 1):
         device.go_to(x_um, y_um)
-        stack = _stack(device, known, known.surface.predict(x_um, y_um).z_um, settings, optics)
+        stack = _stack(device, known, known.surface.predict(x_um, y_um, device.now_s()).z_um, settings, optics)
         if stack is not None:
             stacks.append(stack)
         stacked(done)

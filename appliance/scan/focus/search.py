@@ -26,6 +26,9 @@ _TRUSTED = ("bracketed", "two peaks", "judged")
 class FocusDevice(Protocol):
     """Stage and camera over the field that is to be focused."""
 
+    def now_s(self) -> float:
+        """Seconds by a steady clock: heights drift."""
+
     def expose_at(self, z_um: float) -> Frame:
         """A complete, fresh frame at this height, approached from below."""
 

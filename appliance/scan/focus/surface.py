@@ -1,15 +1,17 @@
 """The focus surface: where the specimen will be in focus at a place not yet visited, and how sure that is.
 
-A plane with a prior on its tilt, fitted so that outliers count little, and over it what the neighbours have in common
-(kriging of the nearest residuals). Works from no observation on: then it says the reference height, and how little it
-knows.
+A Gaussian process over place and time: a plane, with priors on its height and tilt; relief that neighbours share, broad
+and fine; a drift, steady and wandering. How strong the relief is, is learned from the observations. Works from none on:
+then it says the reference height, and how little it knows. Source: Rasmussen and Williams, "Gaussian Processes for
+Machine Learning" (2006): prediction 2.2, linear terms 2.7, marginal likelihood 5.4.1, leave-one-out 5.4.2.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,24 +20,35 @@ Floats = NDArray[np.float64]
 
 _TILT_SIGMA = 0.75e-3
 """Prior on the tilt, in radians per axis. Source: half as much again as the slide tilt of domain reference 4.4."""
-_RELIEF_UM = 1.0
-"""What slides usually deviate from a plane (waviness), until there are enough observations to tell."""
-_LENGTH_UM = 2_500.0
-"""Distance over which deviations from the plane are alike."""
-_NEIGHBOURS = 24
-_ENOUGH = 12
-_HUBER = 1.345
-_ITERATIONS = 8
+_RATE_SIGMA_UM_PER_S = 0.3 / 60
+"""Prior on the steady drift: warming up moves focus by a third of a µm a minute. Source: domain reference 4.4."""
+_WANDER_UM2_PER_S = 0.05**2 / 60
+"""Variance by which focus wanders. Source: domain reference 4.4."""
+_BROAD_UM, _FINE_UM = 2_500.0, 300.0
+"""Distances over which relief is alike: of the slide, and of the smear."""
+_USUAL = (1.0, 0.1)
+"""Variance of the broad and of the fine relief until there are enough observations to tell, µm²."""
+_BROAD, _FINE = (0.05, 0.2, 1.0, 4.0, 16.0), (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""What they are chosen from."""
+_SPREAD = 1.5
+"""Prior on their logarithms."""
+_NEIGHBOURS = 96
+_LEARN_FROM, _LEARN_EVERY, _LEARN_MOST = 12, 16, 120
+_OUTLIER = 3.0
+_LOOKS_FOR_OUTLIERS = 3
+_JITTER_UM2 = 1e-6
+_HEIGHT, _NOISE, _TIME = 2, 3, 4
 
 
 @dataclass(frozen=True)
 class Observation:
-    """Best focus found at a place; sigma_um: its own estimated error."""
+    """Best focus found at a place, at_s seconds by any steady clock; sigma_um: its own estimated error."""
 
     x_um: float
     y_um: float
     z_um: float
     sigma_um: float
+    at_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -46,117 +59,104 @@ class Prediction:
     sigma_um: float
 
 
-@dataclass(frozen=True)
-class _Plane:
-    origin: Floats
-    coefficients: Floats
-    covariance: Floats
-
-    def at(self, x_um: float, y_um: float) -> tuple[float, float]:
-        """Height and variance."""
-        row = np.array([1.0, x_um - self.origin[0], y_um - self.origin[1]])
-        return float(row @ self.coefficients), float(row @ self.covariance @ row)
-
-
 class FocusSurface:
     """Prior height and its uncertainty, then whatever is observed. Not thread-safe."""
 
     def __init__(self, reference_z_um: float, reference_sigma_um: float) -> None:
-        self._prior = (reference_z_um, reference_sigma_um)
-        self._seen: list[Observation] = []
-        self._plane: _Plane | None = None
-        self._residual: Floats = np.empty(0)
-        self._relief = (_RELIEF_UM**2, 0.0)
-
-    @property
-    def observations(self) -> tuple[Observation, ...]:
-        """All that has been added, in order."""
-        return tuple(self._seen)
+        self._reference = Prediction(reference_z_um, reference_sigma_um)
+        self._seen: Floats = np.empty((0, 5))
+        self._relief = _USUAL
+        self._stretch = 1.0
+        self._learn_at = _LEARN_FROM
 
     def add(self, observations: Iterable[Observation]) -> None:
         """Learn from accepted fields."""
-        self._seen.extend(observations)
-        self._plane = None
+        rows = [astuple(observation) for observation in observations]
+        if rows:
+            self._seen = np.vstack([self._seen, rows])
+        if len(self._seen) >= self._learn_at:
+            self._learn()
+            self._learn_at = len(self._seen) + _LEARN_EVERY
 
-    def tilt(self) -> tuple[float, float]:
-        """Slope along x and y, µm per µm."""
-        self._fit()
-        return (float(self._plane.coefficients[1]), float(self._plane.coefficients[2])) if self._plane else (0.0, 0.0)
+    def predict(self, x_um: float, y_um: float, at_s: float = 0.0) -> Prediction:
+        """Best focus expected at a place and time, not before the last observation."""
+        if not len(self._seen):
+            return self._reference
+        near = self._nearest(x_um, y_um)
+        origin = near[:, :2].mean(axis=0)
+        here = np.array([[x_um, y_um, 0.0, 0.0, at_s]])
+        off, precision = self._solved(near, origin, at_s)
+        towards = self._covariance(here, near, origin, at_s)[0]
+        own = float(self._covariance(here, here, origin, at_s)[0, 0])
+        variance = max(own - float(towards @ precision @ towards), _JITTER_UM2)
+        height = self._reference.z_um + float(towards @ precision @ off)
+        return Prediction(height, math.sqrt(self._stretch * variance))
 
-    def residuals_um(self) -> Floats:
-        """Observed minus plane, for each observation."""
-        self._fit()
-        return np.array(self._residual)
+    def _nearest(self, x_um: float, y_um: float) -> Floats:
+        if len(self._seen) <= _NEIGHBOURS:
+            return self._seen
+        distance = np.hypot(self._seen[:, 0] - x_um, self._seen[:, 1] - y_um)
+        return self._seen[np.argpartition(distance, _NEIGHBOURS)[:_NEIGHBOURS]]
 
-    def predict(self, x_um: float, y_um: float) -> Prediction:
-        """Best focus expected at a place."""
-        if not self._seen:
-            return Prediction(*self._prior)
-        self._fit()
-        if self._plane is None:
-            return Prediction(*self._prior)
-        height, variance = self._plane.at(x_um, y_um)
-        local, spread = self._local(x_um, y_um)
-        return Prediction(height + local, math.sqrt(variance + spread))
+    def _solved(self, seen: Floats, origin: Floats, now_s: float) -> tuple[Floats, Floats]:
+        """Heights over the reference, and their precision matrix, in which outliers count little."""
+        off = seen[:, _HEIGHT] - self._reference.z_um
+        shared = self._covariance(seen, seen, origin, now_s)
+        noise = seen[:, _NOISE] ** 2 + _JITTER_UM2
+        for _ in range(_LOOKS_FOR_OUTLIERS):
+            precision = np.linalg.inv(shared + np.diag(noise))
+            score = np.abs(precision @ off) / np.sqrt(np.diag(precision))
+            if score.max() <= _OUTLIER:
+                break
+            # What its neighbours, without it, would have said is further off than chance allows.
+            noise = noise + np.where(score > _OUTLIER, (score / _OUTLIER) ** 2 / np.diag(precision), 0.0)
+        return off, np.asarray(precision, dtype=np.float64)
 
-    def _fit(self) -> None:
-        if self._plane is not None or not self._seen:
-            return
-        data = np.array([(o.x_um, o.y_um, o.z_um, o.sigma_um) for o in self._seen])
-        self._plane = _robust_plane(data, *self._prior)
-        shifted = data[:, :2] - self._plane.origin
-        self._residual = data[:, 2] - np.column_stack([np.ones(len(data)), shifted]) @ self._plane.coefficients
-        self._relief = _relief(data, self._residual)
+    def _covariance(self, some: Floats, others: Floats, origin: Floats, now_s: float) -> Floats:
+        """(n, m) prior covariance of heights, as they were when observed, around what they are now."""
+        broad, fine = self._relief
+        apart = _apart(some, others)
+        relief = broad * np.exp(-apart / _BROAD_UM) + fine * np.exp(-0.5 * (apart / _FINE_UM) ** 2)
+        return np.asarray(self._steady(some, others, origin, now_s) + relief)
 
-    def _local(self, x_um: float, y_um: float) -> tuple[float, float]:
-        """Mean and variance of the deviation from the plane, from the nearest observations."""
-        sill, nugget = self._relief
-        seen = np.array([(o.x_um, o.y_um, o.sigma_um) for o in self._seen])
-        distance = np.hypot(seen[:, 0] - x_um, seen[:, 1] - y_um)
-        near = np.argsort(distance)[:_NEIGHBOURS]
-        points = seen[near]
-        between = np.hypot(points[:, None, 0] - points[None, :, 0], points[:, None, 1] - points[None, :, 1])
-        covariance = sill * np.exp(-between / _LENGTH_UM) + np.diag(nugget + points[:, 2] ** 2 + 1e-6)
-        towards = sill * np.exp(-distance[near] / _LENGTH_UM)
-        residual = np.clip(self._residual[near], -4 * math.sqrt(sill + nugget), 4 * math.sqrt(sill + nugget))
-        weights = np.linalg.solve(covariance, towards)
-        return float(weights @ residual), max(float(sill + nugget - weights @ towards), nugget)
+    def _steady(self, some: Floats, others: Floats, origin: Floats, now_s: float) -> Floats:
+        """All but the relief."""
+        lever, other = some[:, :2] - origin, others[:, :2] - origin
+        age, other_age = np.maximum(now_s - some[:, _TIME], 0.0), np.maximum(now_s - others[:, _TIME], 0.0)
+        plane = self._reference.sigma_um**2 + _TILT_SIGMA**2 * (lever @ other.T)
+        drift = _RATE_SIGMA_UM_PER_S**2 * np.outer(age, other_age)
+        return np.asarray(plane + drift + _WANDER_UM2_PER_S * np.minimum(age[:, None], other_age[None, :]))
 
-
-def _robust_plane(data: Floats, reference_z_um: float, reference_sigma_um: float) -> _Plane:
-    """Huber-weighted plane with priors on height and tilt. data: rows of x, y, z, sigma.
-
-    Source: Huber, "Robust Statistics" (1981), iteratively reweighted least squares.
-    """
-    origin = np.median(data[:, :2], axis=0)
-    design = np.column_stack([np.ones(len(data)), data[:, :2] - origin])
-    precision = np.diag([1 / reference_sigma_um**2, 1 / _TILT_SIGMA**2, 1 / _TILT_SIGMA**2])
-    pull = precision @ np.array([reference_z_um, 0.0, 0.0])
-    noise = np.hypot(data[:, 3], _RELIEF_UM)
-    weight = np.ones(len(data))
-    for _ in range(_ITERATIONS):
-        scaled = design * (weight / noise**2)[:, None]
-        covariance = np.linalg.inv(design.T @ scaled + precision)
-        coefficients = covariance @ (scaled.T @ data[:, 2] + pull)
-        off = np.abs(data[:, 2] - design @ coefficients) / noise
-        weight = np.minimum(1.0, _HUBER / np.maximum(off, 1e-9))
-    return _Plane(origin, coefficients, covariance)
+    def _learn(self) -> None:
+        """Choose the relief under which the last observations are likeliest, and see how honest it is with each."""
+        seen = self._seen[-_LEARN_MOST:]
+        origin, now_s = seen[:, :2].mean(axis=0), float(seen[-1, _TIME])
+        off, precision = self._solved(seen, origin, now_s)
+        left_out = (precision @ off) / np.diag(precision)
+        usual = _OUTLIER * 1.4826 * float(np.median(np.abs(left_out)))
+        seen, off = seen[np.abs(left_out) <= usual], off[np.abs(left_out) <= usual]
+        apart = _apart(seen, seen)
+        known = self._steady(seen, seen, origin, now_s) + np.diag(seen[:, _NOISE] ** 2 + _JITTER_UM2)
+        slide, smear = np.exp(-apart / _BROAD_UM), np.exp(-0.5 * (apart / _FINE_UM) ** 2)
+        self._relief = max(
+            product(_BROAD, _FINE),
+            key=lambda relief: _log_likelihood(known + relief[0] * slide + relief[1] * smear, off) + _prior(relief),
+        )
+        precision = np.asarray(np.linalg.inv(known + self._relief[0] * slide + self._relief[1] * smear))
+        squared = (precision @ off) ** 2 / np.diag(precision)
+        self._stretch = max(1.0, float(squared.mean()))
 
 
-def _relief(data: Floats, residual: Floats) -> tuple[float, float]:
-    """Variance of what neighbours share, and of what each place has to itself, in µm².
+def _apart(some: Floats, others: Floats) -> Floats:
+    """(n, m) distances."""
+    return np.hypot(some[:, None, 0] - others[None, :, 0], some[:, None, 1] - others[None, :, 1])
 
-    The second is what two observations in succession, which are neighbours, still differ by.
-    """
-    if len(residual) < _ENOUGH:
-        return _RELIEF_UM**2, (0.3 * _RELIEF_UM) ** 2
-    total = (1.4826 * float(np.median(np.abs(residual - np.median(residual))))) ** 2
-    apart = np.hypot(np.diff(data[:, 0]), np.diff(data[:, 1]))
-    close = apart < _LENGTH_UM / 2
-    if close.sum() < _ENOUGH // 2:
-        return max(total, 0.05 * _RELIEF_UM**2), (0.3 * _RELIEF_UM) ** 2
-    step = np.diff(residual)[close]
-    differing = 0.5 * (1.4826 * float(np.median(np.abs(step)))) ** 2
-    shared = max(total - differing, 0.05 * _RELIEF_UM**2)
-    expected = shared * (1 - math.exp(-float(np.median(apart[close])) / _LENGTH_UM))
-    return shared, max(differing - expected, 0.1 * differing)
+
+def _prior(relief: tuple[float, float]) -> float:
+    return -0.5 * sum((math.log(value / usual) / _SPREAD) ** 2 for value, usual in zip(relief, _USUAL, strict=True))
+
+
+def _log_likelihood(covariance: Floats, off: Floats) -> float:
+    factor = np.linalg.cholesky(covariance)
+    white = np.linalg.solve(factor, off)
+    return float(-0.5 * white @ white - np.log(np.diag(factor)).sum())

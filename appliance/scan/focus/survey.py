@@ -151,7 +151,7 @@ class _Surveyor:
         """The place, or one of its neighbours while it is blank."""
         for place in group:
             self._arrive(place)
-            prediction: Prediction | None = self._surface.predict(*place)
+            prediction: Prediction | None = self._surface.predict(*place, self._device.now_s())
             if prediction is not None and prediction.sigma_um > _SWEEP_SIGMA_DOF * self._optics.dof_um:
                 prediction = self._swept(prediction, -math.inf, math.inf)
             if prediction is not None and self._focused(place, prediction):
@@ -189,7 +189,7 @@ class _Surveyor:
         if peak is None:
             return False
         self._widths.append(peak.width_um)
-        self._surface.add([Observation(*place, peak.z_um, peak.sigma_um)])
+        self._surface.add([Observation(*place, peak.z_um, peak.sigma_um, self._device.now_s())])
         self._teach(field, peak)
         return True
 

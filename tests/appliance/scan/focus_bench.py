@@ -72,7 +72,7 @@ def measure_slide(settings: TwinSettings, fields: int, focus: FocusSection, *, e
         return report
     for planned_field in planned:
         scope.go_to(planned_field.x_um, planned_field.y_um)
-        prediction = found.surface.predict(planned_field.x_um, planned_field.y_um)
+        prediction = found.surface.predict(planned_field.x_um, planned_field.y_um, scope.now_s())
         start = len(scope.truths)
         done = focus_field(scope, prediction, found.view, focus, optics)
         _count(report, scope, done.outcome, done.frame.frame_id if done.frame else None, len(scope.truths) - start)
@@ -81,7 +81,8 @@ def measure_slide(settings: TwinSettings, fields: int, focus: FocusSection, *, e
         if done.peak is not None:
             report.surprises_um.append(done.peak.z_um - prediction.z_um)
             report.surprise_sigmas.append((done.peak.z_um - prediction.z_um) / prediction.sigma_um)
-            found.surface.add([Observation(planned_field.x_um, planned_field.y_um, done.peak.z_um, done.peak.sigma_um)])
+            place = (planned_field.x_um, planned_field.y_um)
+            found.surface.add([Observation(*place, done.peak.z_um, done.peak.sigma_um, scope.now_s())])
     return report
 
 

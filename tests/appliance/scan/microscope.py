@@ -70,6 +70,9 @@ class Microscope:
             self.slide.content, region, camera.width_px * scale, camera.height_px * scale, fields=fields, overlap=0.0
         )
 
+    def now_s(self) -> float:
+        return self._now
+
     def go_to(self, x_um: float, y_um: float, z_um: float | None = None) -> None:
         if z_um is not None:
             self._rise_to(z_um)

@@ -9,6 +9,10 @@ from hypothesis import strategies as st
 
 from appliance.scan.focus.places import survey_places
 from appliance.scan.focus.surface import FocusSurface, Observation
+from drivers.twin.disturbances import Thermal
+from drivers.twin.settings import load_settings
+
+from .microscope import Microscope
 
 GRID = [(float(x), float(y)) for y in range(0, 9_000, 1_500) for x in range(0, 20_000, 2_000)]
 
@@ -58,10 +62,7 @@ def test_outliers_do_not_move_the_plane() -> None:
     bad = [Observation(o.x_um, o.y_um, o.z_um + 25.0, 0.1) if i % 8 == 3 else o for i, o in enumerate(good)]
     made = surface(bad)
     off = [made.predict(x + 700, y + 500).z_um - plane(x + 700, y + 500) for x, y in GRID]
-    assert float(np.median(np.abs(off))) < 1.0
-    slope_x, slope_y = made.tilt()
-    assert slope_x == pytest.approx(8e-4, abs=2e-4)
-    assert slope_y == pytest.approx(-5e-4, abs=3e-4)
+    assert float(np.abs(off).max()) < 1.0
 
 
 def test_neighbours_share_their_deviation_from_the_plane() -> None:
@@ -70,11 +71,74 @@ def test_neighbours_share_their_deviation_from_the_plane() -> None:
 
     dense = [(float(x), float(y)) for y in range(0, 6_000, 400) for x in range(0, 8_000, 400)]
     made = surface([Observation(x, y, wavy(x, y), 0.05) for x, y in dense])
-    flat = surface([Observation(x, y, plane(x, y), 0.05) for x, y in dense])
     off = [made.predict(x + 200, y + 200).z_um - wavy(x + 200, y + 200) for x, y in dense]
-    assert float(np.sqrt(np.mean(np.square(off)))) < 0.4
-    assert np.abs(made.residuals_um()).max() > 1.0
-    assert np.abs(flat.residuals_um()).max() < 0.3
+    assert float(np.sqrt(np.mean(np.square(off)))) < 0.2
+
+
+def test_drift_seen_in_one_row_is_expected_in_the_others() -> None:
+    """A third of a µm a minute while the objective warms up: what was seen five minutes ago has moved, all alike."""
+    rows = {y: [(float(x), float(y)) for x in range(0, 15_000, 500)] for y in (0, 500, 1_000)}
+    made = FocusSurface(3000.0, 20.0)
+    made.add([Observation(x, y, plane(x, y), 0.1, 0.0) for row in rows.values() for x, y in row])
+    made.add([Observation(x, y, plane(x, y) + 1.5, 0.1, 300.0) for x, y in rows[0]])
+    off = [made.predict(x, y, 300.0).z_um - plane(x, y) for x, y in rows[1_000]]
+    assert off == pytest.approx([1.5] * len(off), abs=0.3)
+    place = rows[1_000][3]
+    assert made.predict(*place, 900.0).sigma_um > made.predict(*place, 300.0).sigma_um + 0.2
+
+
+def test_what_lies_far_away_changes_nothing() -> None:
+    """So that the ten thousandth field costs what the hundredth did."""
+    rng = np.random.default_rng(5)
+    near = [(float(x), float(y)) for y in range(0, 3_000, 200) for x in range(0, 3_000, 200)]
+    far = [(float(x), float(y)) for x, y in rng.uniform((30_000, 0), (60_000, 20_000), (400, 2))]
+    here, everywhere = FocusSurface(3000.0, 20.0), FocusSurface(3000.0, 20.0)
+    everywhere.add(observed(far))
+    for made in (here, everywhere):
+        made.add(observed(near))
+    assert everywhere.predict(1_500, 1_500).z_um == pytest.approx(here.predict(1_500, 1_500).z_um, abs=0.05)
+
+
+@pytest.mark.parametrize(("magnification", "content"), [(450, "serous"), (900, "sputum")])
+def test_sigma_is_honest_on_slides_of_the_twin(magnification: int, content: str) -> None:
+    """Tilt, bow, waves, the smear's own relief, and warming up, in the order of a scan; one find in fifty is wrong."""
+    scores, offs = [], []
+    for seed in (71, 72, 73):
+        relief = played(seed, magnification, content)
+        scores.append(relief[0])
+        offs.append(relief[1])
+    score, off = np.concatenate(scores), np.concatenate(offs)
+    assert 0.85 < float(np.sqrt(np.mean(score**2))) < 1.25
+    assert 0.88 < float((np.abs(score) < 1.96).mean()) < 0.985
+    assert float(np.sqrt(np.mean(off**2))) < 1.0
+
+
+def played(seed: int, magnification: int, content: str) -> tuple[np.ndarray, np.ndarray]:
+    """Errors of the predictions over a slide: in their own sigmas, and in µm."""
+    twin = load_settings(None, [f"seed={seed}", f"slide.content={content}", f"optics.magnification={magnification}"])
+    scope = Microscope(twin)
+    heat = Thermal(twin.mechanics)
+    rng = np.random.default_rng(seed)
+    places = [(f.x_um, f.y_um) for f in scope.plan(150).fields]
+    made = FocusSurface(3000.0, 20.0)
+    now_s = 60.0
+
+    def best_um(place: tuple[float, float]) -> float:
+        return 3000.0 + scope.slide.surface_um(*place) + heat.z_um(now_s)
+
+    for group in survey_places(places, 5):
+        made.add([Observation(*group[0], best_um(group[0]) + float(rng.normal(0, 0.1)), 0.1, now_s)])
+        now_s += 2.0
+    errors = []
+    for place in places:
+        prediction = made.predict(*place, now_s)
+        errors.append((prediction.z_um - best_um(place), prediction.sigma_um))
+        wrong = 6.0 * float(rng.normal()) if rng.random() < 0.02 else 0.0
+        found = Observation(*place, best_um(place) + float(rng.normal(0, 0.2)) + wrong, 0.2, now_s)
+        made.add([found])
+        now_s += 0.4
+    off, sigma = np.array(errors).T
+    return off / sigma, off
 
 
 def test_sigma_is_honest_on_relief_it_has_not_seen() -> None:
