@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from drivers.camera.frame import Camera, CameraSettings, Frame, FrameStatus
 from drivers.errors import FrameTimeout
-from drivers.stage import Stage
+from drivers.stage import Move, Stage
 
 
 @dataclass
@@ -36,6 +36,22 @@ class Meter:
         self.hardware_s, self.exposures = 0.0, 0
         return taken
 
+    def add(self, other: Meter) -> None:
+        """Count what was taken elsewhere, too."""
+        for name, seconds in other.seconds.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        self.hardware_s += other.hardware_s
+        self.exposures += other.exposures
+
+
+@dataclass(frozen=True)
+class _UnderWay:
+    """A move that was set off: where to in X and Y, None where Z moves alone, and the height asked for."""
+
+    move: Move
+    place: tuple[float, float] | None
+    z_um: float | None
+
 
 class Rig:
     """One stage and one camera; the only place where the scan touches hardware.
@@ -59,32 +75,48 @@ class Rig:
         self.info = camera.info()
         self.exposure = camera.configure(exposure)
         self.meter = Meter()
-        self._z_um: float | None = None
+        self.z_um: float | None = None
+        """Height last asked for, until it is unknown."""
+        self._under_way: _UnderWay | None = None
         self.now_s = clock
 
+    def set_off(self, x_um: float, y_um: float, z_um: float | None = None) -> None:
+        """Start a move in X and Y (and Z) and return at once; `go_to` or an exposure waits for its end."""
+        self._arrive()
+        self._under_way = _UnderWay(self._stage.move(x_um=x_um, y_um=y_um, z_um=z_um), (x_um, y_um), z_um)
+
     def go_to(self, x_um: float, y_um: float, z_um: float | None = None) -> None:
-        """Move X and Y (and Z) and wait until settled."""
-        self._move(x_um, y_um, z_um)
+        """Move X and Y (and Z) and wait until settled; a move there that was set off is only waited for."""
+        if self._under_way is None or self._under_way.place != (x_um, y_um):
+            self.set_off(x_um, y_um, z_um)
+        self._arrive()
 
     def expose_at(self, z_um: float) -> Frame:
         """A complete, fresh frame at this height, approached from below. Raises FrameTimeout, CameraLost, AxisFault."""
-        if self._z_um != z_um:
-            self._move(None, None, z_um)
-            self._z_um = z_um
+        self._arrive()
+        if self.z_um != z_um:
+            self._under_way = _UnderWay(self._stage.move(z_um=z_um), None, z_um)
+            self._arrive()
         return self._expose()
 
     def retract(self) -> None:
         """Objective away from the slide; the next exposure moves Z again."""
-        self._z_um = None
+        self.z_um, self._under_way = None, None
         self._stage.retract()
 
-    def _move(self, x_um: float | None, y_um: float | None, z_um: float | None) -> None:
-        move = self._stage.move(x_um=x_um, y_um=y_um, z_um=z_um)
-        times = self._stage.wait(move)
-        self.meter.seconds["move"] += times.move_s
-        self.meter.seconds["settle"] += times.settle_s
-        self.meter.hardware_s += move.predicted_s
-        self._z_um = move.targets_um.get("z", self._z_um)
+    def _arrive(self) -> None:
+        """Wait for what was set off; only what is waited for here counts as time of moving and settling."""
+        if self._under_way is None:
+            return
+        ended, self._under_way = self._under_way, None
+        start = time.perf_counter()
+        times = self._stage.wait(ended.move)
+        waited_s = time.perf_counter() - start
+        settling_s = min(times.settle_s, waited_s)
+        self.meter.seconds["move"] += waited_s - settling_s
+        self.meter.seconds["settle"] += settling_s
+        self.meter.hardware_s += ended.move.predicted_s
+        self.z_um = ended.move.targets_um.get("z", self.z_um) if ended.z_um is None else ended.z_um
 
     def _expose(self) -> Frame:
         frame_s = (self.exposure.exposure_ms + self.info.readout_ms) / 1000.0

@@ -6,24 +6,20 @@ While a field is scored and recorded by the reader, the stage is already moving;
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Set
 from contextlib import suppress
 
 from appliance.errors import ApplianceError
-from appliance.records import FocusResult, Outcome
+from appliance.scan.captures import Captures
 from appliance.scan.events import ScanListener
 from appliance.scan.focus.axial import AxialCurve
-from appliance.scan.focus.field import focus_field
 from appliance.scan.focus.optics import FocusOptics
-from appliance.scan.focus.search import Focused
-from appliance.scan.focus.surface import Observation
-from appliance.scan.focus.survey import Survey, survey
-from appliance.scan.plan import Plan, PlannedField
-from appliance.scan.reader import Capture, Reader
-from appliance.scan.rig import Meter, Rig
-from appliance.settings import FocusSection, Settings
-from drivers.errors import DeviceError, FrameTimeout
+from appliance.scan.focus.survey import survey
+from appliance.scan.plan import Plan
+from appliance.scan.reader import Reader
+from appliance.scan.rig import Rig
+from appliance.settings import Settings
+from drivers.errors import DeviceError
 
 
 class Stopped(ApplianceError):
@@ -55,14 +51,10 @@ def scan(
         listener.step("surveying")
         known = survey(rig, [(f.x_um, f.y_um) for f in plan.fields], settings.focus, optics, curve=curve)
         listener.surveyed(rig.meter.take())
-        for field in todo:
-            if stop.is_set():
-                raise Stopped(
-                    "The scan was stopped before its end.",
-                    safe="All fields read so far are recorded.",
-                    remedy="Start the same scan again to go on from there.",
-                )
-            reader.put(_capture(rig, field, known, settings.focus, optics))
+        _end_if(stop)
+        for capture in Captures(rig, known, settings.focus, optics).of(todo):
+            reader.put(capture)
+            _end_if(stop)
         reader.finish()
     except BaseException:
         # What went wrong first is what the person must hear of; the stage has made itself safe where it could.
@@ -72,37 +64,10 @@ def scan(
     rig.retract()
 
 
-def _capture(rig: Rig, field: PlannedField, known: Survey, settings: FocusSection, optics: FocusOptics) -> Capture:
-    """Go to one field, focus it, and learn from it."""
-    start = time.perf_counter()
-    prediction = known.surface.predict(field.x_um, field.y_um, rig.now_s())
-    rig.go_to(field.x_um, field.y_um)
-    arrived = rig.meter.seconds.copy()
-    focusing = time.perf_counter()
-    try:
-        focused = focus_field(rig, prediction, known.view, settings, optics)
-    except FrameTimeout as error:
-        result = FocusResult(prediction.z_um, None, 0.0, "no frame", rig.meter.exposures, prediction.z_um)
-        focused = Focused(result, None, Outcome.FAILED, error.what)
-    if focused.peak is not None:
-        peak = focused.peak
-        known.surface.add([Observation(field.x_um, field.y_um, peak.z_um, peak.sigma_um, rig.now_s())])
-    focusing = time.perf_counter() - focusing
-    meter = rig.meter.take()
-    seconds = _parts(arrived, meter, focusing, time.perf_counter() - start)
-    return Capture(field, focused.outcome, focused.reason, focused.result, focused.frame, meter, seconds)
-
-
-def _parts(arrived: dict[str, float], meter: Meter, focusing_s: float, total_s: float) -> dict[str, float]:
-    """Wall seconds of one field: the way there and its settling, one exposure, the rest of focusing, and the host.
-
-    Focus holds all heights and exposures but the one exposure that every field needs anyway.
-    """
-    expose_s = meter.seconds["expose"] / max(meter.exposures, 1)
-    parts = {
-        "move": arrived["move"],
-        "settle": arrived["settle"],
-        "focus": focusing_s - expose_s,
-        "expose": expose_s,
-    }
-    return {**parts, "host": total_s - sum(parts.values())}
+def _end_if(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise Stopped(
+            "The scan was stopped before its end.",
+            safe="All fields read so far are recorded.",
+            remedy="Start the same scan again to go on from there.",
+        )

@@ -96,6 +96,8 @@ class OpticsSection(StrictModel):
 class FocusSection(StrictModel):
     """How focus is searched.
 
+    mode: "fast" keeps the first frame that is surely within the depth of field, "exact" goes on until it is sharpest;
+    None: as the assay says.
     reference_z_um: nominal height of the specimen. search_um: how far from it focus may be searched, each way.
     survey_points: places focused before the scan to learn the surface.
     bracket_step_dof, keep_within_dof: in depths of field; a frame estimated nearer than keep_within_dof is kept.
@@ -103,6 +105,7 @@ class FocusSection(StrictModel):
     min_z_um, max_z_um: autofocus never asks for a height outside.
     """
 
+    mode: Literal["fast", "exact"] | None = None
     min_z_um: NotNegative = 100.0
     max_z_um: Positive = 5_900.0
     reference_z_um: Positive = 3_000.0

@@ -3,7 +3,7 @@
 Over a grid of heights, the features of a frame (`bands.Bands.features`) have a mean and a covariance: a quadratic
 discriminant whose classes are heights. What fields of one slide differ by is in the covariance; what slides differ by
 is `judge.SlideJudge`'s. Source: Hastie, Tibshirani, Friedman, "The Elements of Statistical Learning", 4.3; local linear
-regression, 6.1.
+regression, 6.1; pooling of the classes: Friedman, "Regularized Discriminant Analysis", J. Am. Stat. Assoc. 84 (1989).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _REACH_DOF = 4.0
 _STEP_DOF = 0.1
 _SMOOTH_DOF = 0.22
 """Standard deviation of the kernel over height: features change over half a depth of field."""
-_SHRINK = 0.1
-"""Share of the diagonal in each covariance; some twenty fields cannot fill it alone."""
+_POOLED, _SHRINK = 0.5, 0.1
+"""Shares of the correlation over all heights, and of none, in that of each; a few fields cannot fill it alone."""
 _LEAST = 1e-3
 FEWEST_FIELDS = 6
 _TOO_FEW = 1e-12
@@ -80,7 +80,16 @@ def learn_curve(stacks: Sequence[Stack], optics: FocusOptics) -> AxialCurve:
         weighted = design * weight[:, None]
         line = np.linalg.solve(weighted.T @ design + _TOO_FEW * np.eye(2), weighted.T @ features)
         rest = features - design @ line
-        own = (rest * weight[:, None]).T @ rest / weight.sum()
         mean[index] = line[0]
-        covariance[index] = (1 - _SHRINK) * own + _SHRINK * np.diag(np.diag(own)) + _LEAST * np.eye(FEATURES)
-    return AxialCurve(grid, mean, covariance, optics)
+        covariance[index] = (rest * weight[:, None]).T @ rest / weight.sum()
+    return AxialCurve(grid, mean, _regularized(covariance), optics)
+
+
+def _regularized(covariance: Floats) -> Floats:
+    """(m, f, f), each pulled towards the correlation that all heights have in common, and towards none."""
+    spread = np.sqrt(np.einsum("mii->mi", covariance))
+    scale = spread[:, :, None] * spread[:, None, :]
+    correlation = covariance / scale
+    mixed = (1 - _POOLED) * correlation + _POOLED * correlation.mean(axis=0)
+    identity = np.eye(covariance.shape[1])
+    return np.asarray(((1 - _SHRINK) * mixed + _SHRINK * identity) * scale + _LEAST * identity)

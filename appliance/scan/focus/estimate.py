@@ -79,8 +79,11 @@ def missing_sample(
     return z_um if z_um < edge_um - step_um / 2 else None
 
 
-def fit_peak(samples: Sequence[Sample], width_um: float) -> Peak:
-    """The peak of a curve of at least three samples; width_um: what its full width at half height usually is."""
+def fit_peak(samples: Sequence[Sample], width_um: float, expected: Peak | None = None) -> Peak:
+    """The peak of a curve of at least three samples; width_um: what its full width at half height usually is.
+
+    expected: where something other than sharpness says that it is.
+    """
     ordered = sorted(samples, key=lambda s: s.z_um)
     z = np.array([s.z_um for s in ordered])
     value = np.array([s.value for s in ordered])
@@ -92,7 +95,7 @@ def fit_peak(samples: Sequence[Sample], width_um: float) -> Peak:
     if top <= 0 or top - float(value[low]) < 4 * math.hypot(noise[best], noise[low]) + near * top:
         return Peak(float(z[best]), math.inf, 0.0, "flat", width_um)
     error = near + far * (1 - value / top)
-    position, sigma, width, misfit = _posterior(z, value / top, np.hypot(noise / top, error), width_um)
+    position, sigma, width, misfit = _posterior(z, value / top, np.hypot(noise / top, error), width_um, expected)
     reason = "bracketed"
     if best in (0, len(z) - 1):
         reason = "edge"
@@ -103,7 +106,9 @@ def fit_peak(samples: Sequence[Sample], width_um: float) -> Peak:
     return Peak(position, sigma, _TRUST[reason] * math.exp(-sigma / (0.5 * width_um)), reason, width)
 
 
-def _posterior(z: Floats, value: Floats, noise: Floats, width_um: float) -> tuple[float, float, float, float]:
+def _posterior(
+    z: Floats, value: Floats, noise: Floats, width_um: float, expected: Peak | None
+) -> tuple[float, float, float, float]:
     """Mean and deviation of the position, mean width, and the misfit of the best curve, prior on its width included.
 
     By summing over a grid of positions, widths and pedestals.
@@ -118,6 +123,9 @@ def _posterior(z: Floats, value: Floats, noise: Floats, width_um: float) -> tupl
     height = (curve * value * weight).sum(-1) / (curve**2 * weight).sum(-1)
     misfit = ((value - height[..., None] * curve) ** 2 * weight).sum(-1)
     log_posterior = -0.5 * misfit - 0.5 * (stretch[None, :, None] / _WIDTH_SPREAD) ** 2
+    best = -2 * float(log_posterior.max())
+    if expected is not None:
+        log_posterior = log_posterior - 0.5 * ((position[..., 0] - expected.z_um) / expected.sigma_um) ** 2
     posterior = np.exp(log_posterior - log_posterior.max())
     posterior /= posterior.sum()
     along = posterior.sum(axis=(1, 2))
@@ -125,7 +133,7 @@ def _posterior(z: Floats, value: Floats, noise: Floats, width_um: float) -> tupl
     mean = float((along * places).sum())
     sigma = math.sqrt(float((along * (places - mean) ** 2).sum()) + (spacing / 100) ** 2)
     width = float((posterior.sum(axis=(0, 2)) * 2 * half[0, :, 0, 0]).sum())
-    return mean, sigma, width, -2 * float(log_posterior.max())
+    return mean, sigma, width, best
 
 
 def _two_peaks(value: Floats, noise: Floats) -> bool:

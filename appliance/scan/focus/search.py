@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +20,8 @@ from drivers.camera.frame import Frame
 _REACH_DOF = 3.0
 _REACH_SIGMA = 4.0
 _IN_FOCUS_DOF = 0.5
+_EXACT_DOF = 0.1
+"""What "exact" keeps a frame within."""
 _FIT_FROM = 3
 _TRUSTED = ("bracketed", "two peaks", "judged")
 
@@ -77,7 +80,8 @@ class Search:
         self.width_um = view.width_um
         self.dof_um = optics.dof_um
         self.step_um = settings.bracket_step_dof * optics.dof_um
-        self.keep_um = settings.keep_within_dof * optics.dof_um
+        self.exact = settings.mode == "exact"
+        self.keep_um = min(settings.keep_within_dof, _EXACT_DOF if self.exact else math.inf) * optics.dof_um
         reach = min(max(_REACH_DOF * optics.dof_um, _REACH_SIGMA * prediction.sigma_um), settings.search_um)
         self.low_um = max(prediction.z_um - reach, settings.min_z_um)
         self.high_um = min(prediction.z_um + reach, settings.max_z_um)
@@ -107,9 +111,9 @@ class Search:
         """Whether no shot shows more than noise might."""
         return is_faint(self.shots, self._view.baseline)
 
-    def peak(self) -> Peak:
-        """The peak that the shots so far lie on; at least three."""
-        return fit_peak(self.curve(), self.width_um)
+    def peak(self, expected: Peak | None = None) -> Peak:
+        """The peak that the shots so far lie on; at least three. expected: what else says where it is."""
+        return fit_peak(self.curve(), self.width_um, expected)
 
     def missing(self) -> float | None:
         """Height of the shot that the curve still lacks."""

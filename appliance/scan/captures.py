@@ -1,0 +1,161 @@
+"""From planned fields to captures: the stage goes on while the last frame is judged, and comes back where it must.
+
+A field that is expected to be settled by its first frame is left as soon as that is taken. When the frame says
+otherwise after all, the field is visited again at the end of its row, with what the frame told of its height. Whether
+leaving early pays is learned from the fields before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from appliance.records import FocusResult, Outcome
+from appliance.scan.focus.field import first_height_um, focus_field, judge_frame
+from appliance.scan.focus.optics import FocusOptics
+from appliance.scan.focus.search import Focused
+from appliance.scan.focus.surface import Observation, Prediction
+from appliance.scan.focus.survey import Survey
+from appliance.scan.plan import PlannedField
+from appliance.scan.reader import Capture
+from appliance.scan.rig import Meter, Rig
+from appliance.settings import FocusSection
+from drivers.errors import FrameTimeout
+
+_TIGHT_DOF = 0.5
+"""A prediction less certain than this is not left to one frame."""
+_PAYS = 0.85
+"""Share of fields that their first frame must settle: going back costs about six times what waiting would have."""
+_MEMORY = 20
+
+
+@dataclass
+class Haste:
+    """Whether to leave a field before its frame is judged: by how often the first frame has settled it of late."""
+
+    settled: float = 1.0
+
+    def note(self, *, settled: bool) -> None:
+        """One more field."""
+        self.settled += (settled - self.settled) / _MEMORY
+
+    @property
+    def pays(self) -> bool:
+        """Whether going on is cheaper than waiting."""
+        return self.settled >= _PAYS
+
+
+@dataclass(frozen=True)
+class _Later:
+    """A field that its first frame did not settle: where to search for it, and what was spent on it."""
+
+    field: PlannedField
+    prediction: Prediction
+    spent: Meter
+
+
+class Captures:
+    """The captures of fields on one surveyed slide."""
+
+    def __init__(self, rig: Rig, known: Survey, settings: FocusSection, optics: FocusOptics) -> None:
+        self._rig = rig
+        self._known = known
+        self._settings = settings
+        self._optics = optics
+        self._haste = Haste()
+        self._since_s = 0.0
+        self._arrived = rig.meter.seconds
+
+    def of(self, fields: Sequence[PlannedField]) -> Iterator[Capture]:
+        """Every field once, in the order in which they are settled. Raises whatever the rig raises but FrameTimeout."""
+        self._since_s = time.perf_counter()
+        for _, group in groupby(fields, key=lambda field: field.y_um):
+            row, later = list(group), list[_Later]()
+            for field, following in zip(row, [*row[1:], None], strict=True):
+                if following is None or not self._leaves_early(field):
+                    yield self._stayed(field, self._predict(field), Meter())
+                    continue
+                found = self._passed(field, following)
+                if isinstance(found, Capture):
+                    yield found
+                else:
+                    later.append(found)
+            for left in reversed(later):
+                yield self._stayed(left.field, left.prediction, left.spent)
+
+    def _predict(self, field: PlannedField) -> Prediction:
+        return self._known.surface.predict(field.x_um, field.y_um, self._rig.now_s())
+
+    def _leaves_early(self, field: PlannedField) -> bool:
+        tight_um = _TIGHT_DOF * self._optics.dof_um
+        return self._known.view.judge is not None and self._haste.pays and self._predict(field).sigma_um <= tight_um
+
+    def _go_to(self, field: PlannedField, prediction: Prediction) -> float:
+        """Wait until the stage stands over a field; at which height."""
+        height_um = self._first_um(prediction)
+        self._rig.go_to(field.x_um, field.y_um, height_um)
+        self._arrived = dict(self._rig.meter.seconds)
+        return height_um if self._rig.z_um is None else self._rig.z_um
+
+    def _first_um(self, prediction: Prediction) -> float:
+        return first_height_um(prediction, self._known.view, self._settings, self._optics)
+
+    def _stayed(self, field: PlannedField, prediction: Prediction, spent: Meter) -> Capture:
+        """Stay until the field is settled."""
+        self._go_to(field, prediction)
+        try:
+            focused = focus_field(self._rig, prediction, self._known.view, self._settings, self._optics)
+        except FrameTimeout as error:
+            focused = self._no_frame(prediction, error)
+        if not spent.exposures:
+            self._haste.note(settled=focused.result.exposures == 1)
+        return self._captured(field, focused, spent)
+
+    def _passed(self, field: PlannedField, following: PlannedField) -> Capture | _Later:
+        """One frame, judged on the way to the next field."""
+        z_um = self._go_to(field, self._predict(field))
+        prediction = self._predict(field)
+        try:
+            frame = self._rig.expose_at(z_um)
+        except FrameTimeout as error:
+            return self._captured(field, self._no_frame(prediction, error), Meter())
+        self._rig.set_off(following.x_um, following.y_um, self._first_um(self._predict(following)))
+        found = judge_frame(frame, z_um, prediction, self._known.view, self._settings, self._optics)
+        self._haste.note(settled=isinstance(found, Focused))
+        if isinstance(found, Focused):
+            return self._captured(field, found, Meter())
+        return _Later(field, found, self._rig.meter.take())
+
+    def _no_frame(self, prediction: Prediction, error: FrameTimeout) -> Focused:
+        result = FocusResult(prediction.z_um, None, 0.0, "no frame", self._rig.meter.exposures, prediction.z_um)
+        return Focused(result, None, Outcome.FAILED, error.what)
+
+    def _captured(self, field: PlannedField, focused: Focused, spent: Meter) -> Capture:
+        """Learn from a field, and account for all that it took. spent: on it before."""
+        if (peak := focused.peak) is not None:
+            seen = Observation(field.x_um, field.y_um, peak.z_um, peak.sigma_um, self._rig.now_s())
+            self._known.surface.add([seen])
+        now_s = time.perf_counter()
+        total_s, self._since_s = now_s - self._since_s, now_s
+        seconds = _parts(self._arrived, self._rig.meter, total_s)
+        meter = self._rig.meter.take()
+        meter.add(spent)
+        result = replace(focused.result, exposures=focused.result.exposures + spent.exposures)
+        return Capture(field, focused.outcome, focused.reason, result, focused.frame, meter, seconds)
+
+
+def _parts(arrived: Mapping[str, float], meter: Meter, total_s: float) -> dict[str, float]:
+    """Wall seconds since the last field: waiting for the way here and its settling, one exposure, and the host.
+
+    Focus holds all heights and exposures but the one exposure that every field needs anyway.
+    """
+    expose_s = meter.seconds["expose"] / max(meter.exposures, 1)
+    parts = {
+        "move": arrived["move"],
+        "settle": arrived["settle"],
+        "focus": sum(meter.seconds.values()) - arrived["move"] - arrived["settle"] - expose_s,
+        "expose": expose_s,
+    }
+    return {**parts, "host": total_s - sum(parts.values())}
