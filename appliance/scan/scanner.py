@@ -37,7 +37,7 @@ def scan(
     listener: ScanListener,
     stop: threading.Event,
 ) -> None:
-    """Read every field of the plan that is not in `recorded`; returns when all are recorded.
+    """Read every field of the plan that is not in `recorded`; returns when all are recorded, or the reader has enough.
 
     A slide on which the survey finds nothing is visited all the same: every field then says for itself that it is
     blank or obscured. stop: ends the scan after the field in hand (raises Stopped).
@@ -52,6 +52,8 @@ def scan(
         known = survey(rig, [(f.x_um, f.y_um) for f in plan.fields], settings.focus, optics)
         listener.surveyed(rig.meter.take())
         for field in todo:
+            if reader.enough:
+                break
             if stop.is_set():
                 raise Stopped(
                     "The scan was stopped before its end.",
