@@ -6,7 +6,7 @@ SERIES := $(shell $(PYTHON) -c 'import sys; print("py3%d" % sys.version_info[1])
 CONSTRAINTS := constraints/$(SERIES).txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-engine bench-twin bench-focus-curves bench-witness bench-grades test-train train-afb train-afb-450 train-serous release clean
+.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-engine bench-twin bench-focus-curves bench-witness bench-grades bench-stopping test-train train-afb train-afb-450 train-serous release clean
 
 install: $(VENV)/.installed
 
@@ -49,6 +49,9 @@ bench-witness: install
 
 bench-grades: install
 	$(BIN)/cytoscan bench grades --slides 200 --json build/bench/grades.json
+
+bench-stopping: install
+	$(BIN)/cytoscan bench stopping --slides 1000 --json build/bench/stopping.json
 
 bench-engine: install
 	$(BIN)/cytoscan bench engine --json build/bench/engine.json

@@ -141,6 +141,19 @@ class DensityTable(StrictModel):
         return self
 
 
+class StopEarly(StrictModel):
+    """When a reading may end before its plan does; `appliance.verdict.stopping` gives the formula.
+
+    grade: the only one that ends a reading, the first table's highest. certainty: that the slide is that dense, over
+    all looks together. rest_at_least: the density on the fields not visited, as a share of that on those read, on which
+    the rule may count; it is what a smear of uneven thickness takes away, since neighbours are read first.
+    """
+
+    grade: Text
+    certainty: float = Field(ge=0.9, lt=1)
+    rest_at_least: Share
+
+
 class AfbGrading(StrictModel):
     """Grading of acid-fast bacilli by density.
 
@@ -148,6 +161,7 @@ class AfbGrading(StrictModel):
     high-power fields; recommended_hpf: fewer raise an advice. significance: a count is positive when false findings
     alone would give it with a smaller probability. false_rate_spread: how many times the engine's mean rate of false
     findings a single slide may have; a count that such a slide would explain is to be confirmed, whatever its density.
+    stop_early: without it every reading goes through its whole plan.
     """
 
     scheme: Literal["afb"]
@@ -156,7 +170,24 @@ class AfbGrading(StrictModel):
     recommended_hpf: Positive
     significance: float = Field(gt=0, le=0.05)
     false_rate_spread: float = Field(ge=1)
+    stop_early: StopEarly | None = None
     tables: tuple[DensityTable, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _stops_at_the_top(self) -> AfbGrading:
+        top = self.tables[0].rows[-1]
+        if self.stop_early is None:
+            return self
+        if self.stop_early.grade != top.grade:
+            msg = (
+                f"stop_early.grade is {self.stop_early.grade}, but only the highest grade of {self.tables[0].name} "
+                f"may end a reading: {top.grade}"
+            )
+            raise ValueError(msg)
+        if top.min_hpf is None:
+            msg = f"stop_early needs min_hpf in the row {top.grade} of {self.tables[0].name}"
+            raise ValueError(msg)
+        return self
 
 
 class TisCategory(StrictModel):

@@ -12,6 +12,7 @@ from appliance.assays.model import AfbGrading
 from appliance.cli.bench_engine import bench_engine
 from appliance.cli.bench_grades import bench_grades
 from appliance.cli.bench_scan import bench_scan
+from appliance.cli.bench_stopping import bench_stopping
 from appliance.cli.bench_verdict import bench_verdict, bench_witness
 from appliance.cli.hardware import runtime_record
 from appliance.cli.plain_console import plain_console
@@ -99,6 +100,15 @@ def grades(
         raise typer.BadParameter("the assay afb has no smear tables")
     scale = OpticsSection.model_validate({"magnification": magnification}).magnification
     _show(bench_grades(assay, assay.grading, settings, slides, fields, seed, scale), json_path)
+
+
+@app.command()
+def stopping(slides: Slides = 1000, seed: Seed = 1, json_path: JsonPath = None) -> None:
+    """AFB: how often a reading ends early, how often wrongly, and what it saves; counts are drawn, not pictures."""
+    assay = load_assay("afb")
+    if not isinstance(assay.grading, AfbGrading):
+        raise typer.BadParameter("the assay afb has no smear tables")
+    _show(bench_stopping(assay, assay.grading, load_settings(), slides, seed), json_path)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 Floats = NDArray[np.float64]
 
@@ -28,6 +29,17 @@ def share_interval(hits: NDArray[np.bool_], rng: np.random.Generator) -> list[fl
     """95 % interval of a share of slides, drawing them with replacement."""
     values = [float(rng.choice(hits, len(hits)).mean()) for _ in range(_ROUNDS)]
     return [float(v) for v in np.percentile(values, [2.5, 97.5])]
+
+
+def exact_share(hits: int, of: int) -> list[float] | None:
+    """A share with its exact 95 % interval, which is wide where few were seen and above 0 where none was.
+
+    None where `of` is 0. Source: Clopper and Pearson, Biometrika 26 (1934), 404.
+    """
+    if of == 0:
+        return None
+    interval = stats.binomtest(hits, of).proportion_ci(0.95, method="exact")
+    return [hits / of, float(interval.low), float(interval.high)]
 
 
 def weighted_kappa(truth: Sequence[int], said: Sequence[int], ranks: int) -> float:

@@ -135,7 +135,7 @@ def read_in_process(job: Job) -> SlideScore:
     targets = 0
     settings = job.settings.model_copy(update={"optics": optics})
     with scorer(settings, job.assay) as (package, engine):
-        run = _run(job, optics, plan, engine.backend)
+        run = run_of(job, optics, plan, engine.backend)
         point = package.operating_point
         rules = ReadingRules(job.assay.labels.targets, point.threshold, package.manifest.report_threshold, keep_top=0)
         for planned in plan.fields:
@@ -170,7 +170,8 @@ def _record(planned: PlannedField, read: Interpretation) -> FieldRecord:
     )
 
 
-def _run(job: Job, optics: OpticsSection, plan: Plan, backend: BackendInfo) -> SlideRun:
+def run_of(job: Job, optics: OpticsSection, plan: Plan, backend: BackendInfo) -> SlideRun:
+    """The run of a bench's slide."""
     return SlideRun(
         run_id=f"bench-{job.seed}",
         accession=f"BENCH-{job.seed}",

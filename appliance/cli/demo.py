@@ -20,6 +20,7 @@ from appliance.cli.scan import read_and_report
 from appliance.cli.twin_session import TwinSlide, twin_session
 from appliance.hub.events import ReceivedVerdict
 from appliance.settings import Settings, load_settings
+from appliance.verdict.model import STOPPED_EARLY
 
 FOLDER = Path("build/demo")
 
@@ -56,7 +57,8 @@ def demo(
         console.rule("what the hub received")
         for verdict in received:
             body = verdict.body
-            usable = f"{body.fields.usable} of {body.fields.planned} fields usable"
+            whole = body.fields.captured if STOPPED_EARLY in body.flags else body.fields.planned
+            usable = f"{body.fields.usable} of {whole} fields usable"
             console.print(
                 f"{body.accession} {body.slide} run {body.run}, {body.assay}:",
                 Text(body.category, "bold"),

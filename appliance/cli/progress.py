@@ -76,6 +76,12 @@ class ProgressBar(ScanListener):
         if not self._console.is_terminal and (task.completed % 10 == 0 or task.completed == self._total):
             self._console.print(self._line())
 
+    def ended_early(self, visited: int) -> None:
+        """The bar is full: nothing more is to come."""
+        self._progress.update(self._task, description="ended early", total=visited, completed=visited)
+        if not self._console.is_terminal:
+            self._console.print(f"  ended early: {visited} of {self._total} fields are enough")
+
     def _line(self) -> str:
         task = self._progress.tasks[0]
         left = f"{task.time_remaining:.0f} s left" if task.time_remaining is not None else "time left unknown"

@@ -7,6 +7,7 @@ import platform
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import appliance
@@ -27,7 +28,7 @@ from appliance.scan.interpret import ReadingRules
 from appliance.scan.plan import Plan, Region, Shape, check_limits, make_plan
 from appliance.scan.reader import Reader
 from appliance.scan.rig import Rig
-from appliance.scan.scanner import scan
+from appliance.scan.until_enough import Recorded, scan_until_enough
 from appliance.settings import Settings, settings_sha256
 from appliance.verdict.form import check_operating_point, form_verdict
 from appliance.verdict.model import Verdict
@@ -69,6 +70,7 @@ def read_slide(
 ) -> SlideReading:
     """Scan the slide on the stage and form its verdict; goes on with an unfinished reading of the same slide.
 
+    The assay's stopping rule may end the reading before the plan does (`appliance.verdict.stopping`).
     report: file for the slide report. stop: when set, the scan ends after the field in hand and raises
     `appliance.scan.scanner.Stopped`; what was recorded stays, and the next start goes on from there.
     Raises SettingsError, PlanError, JournalError, DeviceError, EngineError.
@@ -91,21 +93,21 @@ def read_slide(
             plan = plan_for(settings, assay, rig.info)
             check_limits(plan, {axis: stage.limits()[axis] for axis in ("x", "y")})
             fresh = _new_run(journal, settings, assay, order, plan, package, engine.backend)
-            run, recorded = _resumed_or_begun(journal, fresh, plan, order)
-            listener.planned(len(plan.fields), len(recorded))
-            reader = Reader(
+            run, earlier = _resumed_or_begun(journal, fresh, plan, order)
+            listener.planned(len(plan.fields), len(earlier))
+            recorded = Recorded(assay, run, package.operating_point, earlier)
+            reader = partial(
+                Reader,
                 run,
                 engine,
                 journal,
                 _rules(settings, assay, package),
                 queue_length=settings.scan.queue_length,
                 done=listener.field_done,
+                suffices=recorded.suffices,
             )
-            try:
-                scan(rig, plan, recorded, settings, reader, listener, stop, curve)
-            finally:
-                reader.close()
-        return _conclude(journal, settings, assay, run, package, report, len(recorded))
+            scan_until_enough(rig, plan, recorded, settings, reader, listener, stop, curve)
+        return _conclude(journal, settings, assay, run, package, report, len(earlier))
 
 
 def plan_for(settings: Settings, assay: Assay, camera: CameraInfo) -> Plan:
@@ -133,7 +135,9 @@ def _rules(settings: Settings, assay: Assay, package: EnginePackage) -> ReadingR
     )
 
 
-def _resumed_or_begun(journal: Journal, fresh: SlideRun, plan: Plan, order: Order) -> tuple[SlideRun, set[int]]:
+def _resumed_or_begun(
+    journal: Journal, fresh: SlideRun, plan: Plan, order: Order
+) -> tuple[SlideRun, list[FieldRecord]]:
     """The unfinished reading of this slide with the fields it has, or `fresh`, entered in the journal."""
     for run in journal.unfinished():
         if (run.accession, run.slide) != (fresh.accession, fresh.slide):
@@ -146,9 +150,9 @@ def _resumed_or_begun(journal: Journal, fresh: SlideRun, plan: Plan, order: Orde
                 f"Slide {run.slide} of {run.accession} has an unfinished reading with another plan or engine.",
                 remedy="Scan with the settings of then to go on, or with --restart to give it up and begin anew.",
             )
-        return journal.note_resumed(run.run_id, order.operator), journal.recorded_indexes(run.run_id)
+        return journal.note_resumed(run.run_id, order.operator), journal.fields(run.run_id)
     journal.begin(fresh, plan.to_json())
-    return fresh, set()
+    return fresh, []
 
 
 def _new_run(

@@ -122,8 +122,9 @@ def print_reading(console: Console, reading: SlideReading, engine: str) -> None:
     console.print(Text.assemble("\n", (verdict.category, "bold"), "  ", verdict.title))
     for reason in verdict.reasons:
         console.print(f"  - {reason}")
+    rest = f", the other {tally.planned - tally.captured} not needed" if verdict.stopped_early else ""
     console.print(
-        f"Fields: {tally.usable} usable, {tally.blank} blank, {tally.failed} failed of {tally.planned}; "
+        f"Fields: {tally.usable} usable, {tally.blank} blank, {tally.failed} failed of {tally.planned}{rest}; "
         f"engine {engine} on {reading.run.backend}"
     )
     console.print(f"Report: {reading.report}")

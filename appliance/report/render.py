@@ -71,7 +71,7 @@ def _view(data: ReportData) -> dict[str, Any]:
         "figures": wording.figures(verdict),
         "flags": wording.flags(verdict),
         "counts": counts_of(verdict),
-        "parts": parts_of(verdict.fields),
+        "parts": parts_of(verdict),
         "quality": quality,
         "seconds": seconds_text(quality.seconds),
         "map": map_of(frame, fields, data.map_labels, shown) if frame else None,

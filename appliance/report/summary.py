@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from appliance.records import SlideRun
 from appliance.report.text import number, short, when, whole, words
-from appliance.verdict.model import CountEstimate, FieldTally, Verdict
+from appliance.verdict.model import CountEstimate, Verdict
 
 _RECEIPTS = {
     "accepted": "Received by the hub",
@@ -53,14 +53,15 @@ def _count_row(name: str, count: CountEstimate, area_mm2: float) -> CountRow:
     )
 
 
-def parts_of(tally: FieldTally) -> tuple[Part, ...]:
+def parts_of(verdict: Verdict) -> tuple[Part, ...]:
     """The plan divided by what became of its fields; the parts fill the bar."""
+    tally = verdict.fields
     whole = max(tally.planned, tally.captured, 1)
     counted = (
         ("ok", "Usable", tally.usable),
         ("b", "Blank", tally.blank),
         ("f", "Failed", tally.failed),
-        ("no", "Not captured", max(tally.planned - tally.captured, 0)),
+        ("no", "Not needed" if verdict.stopped_early else "Not captured", max(tally.planned - tally.captured, 0)),
     )
     return tuple(Part(key, name, n, 100.0 * n / whole) for key, name, n in counted)
 

@@ -36,3 +36,6 @@ class ScanListener:
 
     def field_done(self, done: FieldDone) -> None:
         """A field has been recorded."""
+
+    def ended_early(self, visited: int) -> None:
+        """So many fields are recorded, and the rest of the plan is not needed."""

@@ -61,7 +61,8 @@ class FieldSink(Protocol):
 class Reader:
     """Scores and records captures in a thread of its own.
 
-    done: called in that thread after each recorded field. What goes wrong there comes out of `put` and `finish`.
+    done: called in that thread after each recorded field; so is suffices, which says whether those recorded by now are
+    enough for a verdict. What goes wrong there comes out of `put` and `finish`.
     """
 
     def __init__(
@@ -73,17 +74,25 @@ class Reader:
         *,
         queue_length: int,
         done: Callable[[FieldDone], None],
+        suffices: Callable[[FieldRecord], bool] = lambda _: False,
     ) -> None:
         self._run = run
         self._scorer = scorer
         self._sink = sink
         self._rules = rules
         self._done = done
+        self._suffices = suffices
+        self._enough = False
         self._queue: queue.Queue[Capture | None] = queue.Queue(maxsize=queue_length)
         self._failure: Exception | None = None
         self._best: list[float] = []
         self._thread = threading.Thread(target=self._work, name="reader", daemon=True)
         self._thread.start()
+
+    @property
+    def enough(self) -> bool:
+        """Whether nothing more need be handed over; what has been is recorded all the same."""
+        return self._enough
 
     def put(self, capture: Capture | None) -> None:
         """Hand over a capture; blocks while the queue is full, which holds the stage."""
@@ -115,7 +124,9 @@ class Reader:
     def _work(self) -> None:
         while (capture := self._queue.get()) is not None:
             try:
-                self._done(self._read(capture))
+                done = self._read(capture)
+                self._done(done)
+                self._enough = self._suffices(done.record)
             except Exception as error:  # noqa: BLE001 - whatever it is must stop the scan, in the scanner's thread
                 self._failure = error
                 return

@@ -36,7 +36,7 @@ def scan(
     stop: threading.Event,
     curve: AxialCurve | None = None,
 ) -> None:
-    """Read every field of the plan that is not in `recorded`; returns when all are recorded.
+    """Read every field of the plan that is not in `recorded`; returns when all are recorded, or the reader has enough.
 
     A slide on which the survey finds nothing is visited all the same: every field then says for itself that it is
     blank or obscured. curve: of the device, where it was calibrated. stop: ends the scan after the field in hand
@@ -52,8 +52,10 @@ def scan(
         known = survey(rig, [(f.x_um, f.y_um) for f in plan.fields], settings.focus, optics, curve=curve)
         listener.surveyed(rig.meter.take())
         _end_if(stop)
-        for capture in Captures(rig, known, settings.focus, optics).of(todo):
+        for number, capture in enumerate(Captures(rig, known, settings.focus, optics).of(todo), 1):
             reader.put(capture)
+            if reader.enough or number == len(todo):
+                break
             _end_if(stop)
         reader.finish()
     except BaseException:

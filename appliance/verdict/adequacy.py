@@ -13,7 +13,7 @@ from statistics import median
 
 from appliance.assays.model import Adequacy, Assay
 from appliance.records import FieldRecord, Finding, Outcome, SlideRun
-from appliance.verdict.model import FieldTally
+from appliance.verdict.model import STOPPED_EARLY, FieldTally
 from appliance.verdict.wording import number, percent, plural
 
 _DARK = re.compile(r"(?<![a-z])(ink|obscured)(?![a-z])", re.IGNORECASE)
@@ -67,8 +67,11 @@ class _Sorted:
         return self.captured - len(self.blank)
 
 
-def assess(assay: Assay, run: SlideRun, fields: Sequence[FieldRecord]) -> Assessment:
-    """Judge what was captured. The order of `fields` does not matter."""
+def assess(assay: Assay, run: SlideRun, fields: Sequence[FieldRecord], stopped_early: str = "") -> Assessment:
+    """Judge what was captured. The order of `fields` does not matter.
+
+    stopped_early: why the rest of the plan was not needed, as a sentence; without it, fields not visited are missing.
+    """
     limits = assay.adequacy
     groups = _sort(fields, limits)
     field_mm2 = run.field_width_um * run.field_height_um / 1e6
@@ -77,7 +80,10 @@ def assess(assay: Assay, run: SlideRun, fields: Sequence[FieldRecord]) -> Assess
     stain_remark = _stain_remark(groups.read, assay)
     missing = run.planned_fields - groups.captured
     remarks, flags = [], []
-    if missing > 0:
+    if stopped_early:
+        remarks.append(stopped_early)
+        flags.append(STOPPED_EARLY)
+    elif missing > 0:
         remarks.append(
             f"The scan is incomplete: {plural(missing, 'planned field')} of {run.planned_fields} not visited."
         )

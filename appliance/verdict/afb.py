@@ -1,25 +1,21 @@
 """Acid-fast bacilli: from counts and area to a grade.
 
-Fields of a camera are not a microscope's fields, so everything goes by density: the area read, divided by the area of
-one high-power field (which is printed), gives equivalent fields.
-
-Two-rate model: N ~ Poisson(S rho A + L A), with S the engine's sensitivity, L its false findings per mm², A the area.
-A slide is positive if P(N >= n | L A) is below the assay's significance; its density is rho = (N - L A) / (S A). L
-varies between slides: a count that f L A would explain, f the assay's spread of false rates, is to be confirmed and
-gets no grade by its density, since with a small S three findings would already be 1+.
+Fields of a camera are not a microscope's fields, so everything goes by density (`appliance.verdict.density`): the area
+read, divided by the area of one high-power field (which is printed), gives equivalent fields.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from appliance.assays.model import AfbGrading, Assay, DensityTable
 from appliance.records import Finding
 from appliance.verdict import poisson, tables
 from appliance.verdict.adequacy import Assessment
+from appliance.verdict.density import Density, measure
 from appliance.verdict.evidence import excess, squash
-from appliance.verdict.model import UNSATISFACTORY, Verdict
+from appliance.verdict.model import STOPPED_EARLY, UNSATISFACTORY, Verdict
 from appliance.verdict.wording import chance, closing, number, plural, title
 from engines.scorer import OperatingPoint
 
@@ -29,38 +25,11 @@ _SCORE_CENTRE = 0.0
 _SCORE_HALF_SCALE = 3.0
 
 
-@dataclass(frozen=True)
-class _Density:
-    """The two-rate model's numbers for one slide."""
-
-    n: int
-    area_mm2: float
-    hpf: float
-    hpf_mm2: float
-    expected_false: float
-    probability: float
-    sensitivity: float
-    positive: bool
-    certain: bool
-
-    @property
-    def net(self) -> float:
-        return max(0.0, self.n - self.expected_false)
-
-    def per_100_hpf(self, objects: float) -> float:
-        """Objects on the area read, as a number in 100 high-power fields."""
-        return 100.0 * max(0.0, objects) / self.hpf if self.hpf > 0 else 0.0
-
-    def corrected(self, objects: float) -> float:
-        """The same after taking away false findings and allowing for missed ones."""
-        return self.per_100_hpf(objects - self.expected_false) / self.sensitivity
-
-
 def grade_afb(
     assay: Assay, grading: AfbGrading, assessed: Assessment, findings: Sequence[Finding], point: OperatingPoint
 ) -> Verdict:
     """The verdict on one sputum slide; `point.sensitivity` must be above 0."""
-    density = _measure(assay, grading, assessed, findings, point)
+    density = measure(assay, grading, assessed, findings, point)
     table = grading.tables[0]
     graded = _grade_in(table, density)
     draft = Verdict(
@@ -97,7 +66,7 @@ def grade_afb(
             f"stands; {number(density.hpf)} were read."
         )
         flags.append("provisional")
-    if density.hpf < _rounded(grading.recommended_hpf):
+    if density.hpf < _rounded(grading.recommended_hpf) and STOPPED_EARLY not in assessed.flags:
         reasons.append(
             f"{number(density.hpf)} high-power fields were read; {number(grading.recommended_hpf)} are recommended "
             "for full sensitivity."
@@ -126,31 +95,11 @@ def grade_afb(
     )
 
 
-def _measure(
-    assay: Assay, grading: AfbGrading, assessed: Assessment, findings: Sequence[Finding], point: OperatingPoint
-) -> _Density:
-    n = sum(assessed.count(name, findings, point.threshold) for name in assay.labels.targets)
-    hpf_mm2 = grading.high_power_field.area_mm2
-    expected = point.false_per_mm2 * assessed.area_mm2
-    probability = poisson.probability_of_at_least(n, expected)
-    return _Density(
-        n=n,
-        area_mm2=assessed.area_mm2,
-        hpf=round(assessed.area_mm2 / hpf_mm2, 6),
-        hpf_mm2=hpf_mm2,
-        expected_false=expected,
-        probability=probability,
-        sensitivity=point.sensitivity,
-        positive=n > 0 and probability < grading.significance,
-        certain=poisson.probability_of_at_least(n, grading.false_rate_spread * expected) < grading.significance,
-    )
-
-
 def _rounded(hpf: float) -> float:
     return round(hpf, 6)
 
 
-def _grade_in(table: DensityTable, density: _Density) -> tables.Grade:
+def _grade_in(table: DensityTable, density: Density) -> tables.Grade:
     return tables.grade(
         table,
         positive=density.positive,
@@ -161,7 +110,7 @@ def _grade_in(table: DensityTable, density: _Density) -> tables.Grade:
     )
 
 
-def _figures(density: _Density) -> dict[str, float]:
+def _figures(density: Density) -> dict[str, float]:
     low, high = poisson.interval(density.n)
     figures = {
         "hpf_area_mm2": density.hpf_mm2,
@@ -184,7 +133,7 @@ def _figures(density: _Density) -> dict[str, float]:
     return figures
 
 
-def _main_reason(graded: tables.Grade, density: _Density) -> str:
+def _main_reason(graded: tables.Grade, density: Density) -> str:
     read = f"{number(density.hpf)} high-power fields ({number(density.area_mm2)} mm²)"
     if not density.positive:
         bound = density.per_100_hpf(poisson.interval(density.n)[1]) / density.sensitivity
@@ -198,7 +147,7 @@ def _main_reason(graded: tables.Grade, density: _Density) -> str:
     return f"{_objects(density.n)} found in {read}: {figure} in 100 high-power fields{grade}."
 
 
-def _model_reasons(density: _Density) -> list[str]:
+def _model_reasons(density: Density) -> list[str]:
     reasons = []
     if density.n > 0:
         reasons.append(
@@ -210,14 +159,14 @@ def _model_reasons(density: _Density) -> list[str]:
     return reasons
 
 
-def _too_little(grading: AfbGrading, density: _Density) -> str:
+def _too_little(grading: AfbGrading, density: Density) -> str:
     return (
         f"Too little area: {number(density.hpf)} high-power fields were read; "
         f"at least {number(grading.negative_hpf)} are needed to call a slide negative."
     )
 
 
-def _refuse(draft: Verdict, assay: Assay, assessed: Assessment, density: _Density, refusals: Sequence[str]) -> Verdict:
+def _refuse(draft: Verdict, assay: Assay, assessed: Assessment, density: Density, refusals: Sequence[str]) -> Verdict:
     reasons = list(refusals)
     flags = list(assessed.flags)
     if density.n > 0:

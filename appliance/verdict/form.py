@@ -11,6 +11,7 @@ from appliance.verdict.adequacy import assess
 from appliance.verdict.afb import grade_afb
 from appliance.verdict.model import Verdict
 from appliance.verdict.serous import grade_serous
+from appliance.verdict.stopping import early_ending
 from engines.errors import BadPackage
 from engines.scorer import OperatingPoint
 
@@ -28,10 +29,12 @@ def form_verdict(
 
     findings: of the whole slide; those below `operating_point.threshold` or outside readable fields do not count.
     run.extra["volume_ml"]: submitted volume of an effusion in mL, when the order states it; else ignored.
+    A reading that the assay's stopping rule ended (`appliance.verdict.stopping`) is complete, and says why it ended.
     Raises BadPackage when the operating point cannot grade this assay (see `check_operating_point`).
     """
     check_operating_point(assay, operating_point)
-    assessed = assess(assay, run, fields)
+    enough = early_ending(assay, run, fields, operating_point)
+    assessed = assess(assay, run, fields, enough.sentence(len(fields), run.planned_fields) if enough else "")
     if isinstance(assay.grading, AfbGrading):
         return grade_afb(assay, assay.grading, assessed, findings, operating_point)
     return grade_serous(assay, assay.grading, assessed, findings, operating_point, volume_ml=_volume_ml(run))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 UNSATISFACTORY = "unsatisfactory"
+STOPPED_EARLY = "stopped_early"
+"""Flag: the assay's stopping rule ended the reading before the plan did."""
 
 
 @dataclass(frozen=True)
@@ -59,3 +61,8 @@ class Verdict:
     def satisfactory(self) -> bool:
         """Whether the slide could be read at all."""
         return self.category != UNSATISFACTORY
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the fields that were not visited were not needed."""
+        return STOPPED_EARLY in self.flags

@@ -64,6 +64,14 @@ def test_cdc_table_stands_beside_it() -> None:
     assert [(row.grade, row.bound_per_100_hpf) for row in cdc.rows] == [("1+", 0), ("2+", 10), ("3+", 100), ("4+", 900)]
 
 
+def test_only_a_certain_3_plus_ends_a_smear_early_and_nothing_ends_an_effusion() -> None:
+    _, grading = afb()
+    assert grading.stop_early is not None
+    assert grading.stop_early.grade == grading.tables[0].rows[-1].grade == "3+"
+    assert grading.stop_early.certainty == 0.999
+    assert not hasattr(load_assay("serous").grading, "stop_early")
+
+
 def test_area_to_read_in_fields() -> None:
     """300 high-power fields are 48 fields at 450x and 189 at 900x."""
     assay, _ = afb()
@@ -108,6 +116,14 @@ def test_a_laboratory_may_bring_its_own(tmp_path: Path) -> None:
     assert load_assay(str(path)) == load_assay(path)
 
 
+def test_a_laboratory_may_read_every_plan_to_its_end(tmp_path: Path) -> None:
+    shipped = (Path(__file__).parents[3] / "appliance" / "assays" / "afb.yaml").read_text(encoding="utf-8")
+    rule = shipped[shipped.index("  stop_early:") : shipped.index("  tables:")]
+    grading = load_assay(own(tmp_path, "afb", rule, "")).grading
+    assert isinstance(grading, AfbGrading)
+    assert grading.stop_early is None
+
+
 @pytest.mark.parametrize(
     ("name", "old", "new", "words"),
     [
@@ -117,6 +133,19 @@ def test_a_laboratory_may_bring_its_own(tmp_path: Path) -> None:
         ("afb", "scheme: afb", "scheme: abc", "grading"),
         ("afb", "targets: [afb]", "targets: []", "labels.targets"),
         ("afb", "magnifications: [900, 450]", "magnifications: [1000]", "magnifications"),
+        (
+            "afb",
+            "grade: 3+\n",
+            "grade: 2+\n",
+            "only the highest grade of WHO/IUATLD bright field may end a reading: 3+",
+        ),
+        ("afb", "grade: 3+\n", "grade: negative\n", "stop_early.grade is negative"),
+        ("afb", ", min_hpf: 20}", "}", "stop_early needs min_hpf in the row 3+"),
+        ("afb", "certainty: 0.999", "certainty: 1", "certainty"),
+        ("afb", "certainty: 0.999", "certainty: 0.5", "certainty"),
+        ("afb", "rest_at_least: 0.5", "rest_at_least: 50", "rest_at_least"),
+        ("afb", "rest_at_least: 0.5", "rest_atleast: 0.5", "did you mean rest_at_least"),
+        ("serous", "significance: 0.01", "stop_early: {grade: MAL, certainty: 0.999}", "stop_early"),
         ("serous", "code: AUS", "code: ASC", "code"),
         ("serous", "max_od: 2.5", "max_od: 0.01", "must be below max_od"),
         ("serous", "low_cellularity: 200", "low_cellularity: many", "low_cellularity"),

@@ -106,6 +106,25 @@ def test_other_table_and_provisional_grade_are_said() -> None:
     assert "Not yet confirmed by the hub" in text
 
 
+def test_fields_that_were_not_needed_do_not_look_missing() -> None:
+    run = samples.run_of("afb", 189)
+    fields = samples.fields_of(run, 16, 60, rate=150.0, label="afb", seed=5)
+    data = samples.judged(run, fields, samples.AFB_POINT, most=3, seed=6)
+    assert data.verdict.stopped_early
+    page = render_report(data)
+    assert "60 of 189 planned fields were captured, and the others were not needed" in page
+    assert "Not needed <strong>129</strong>" in page
+    assert "Reading ended early, after 60 of 189 planned fields: 3+ is certain." in page
+    assert "Not captured" not in page
+    assert "incomplete" not in page
+
+
+def test_fields_that_are_missing_still_do(serous: ReportData) -> None:
+    page = render_report(serous)
+    assert "Not captured <strong>4</strong>" in page
+    assert "not needed" not in page
+
+
 def test_provisional_is_marked(serous: ReportData) -> None:
     assert not serous.verdict.provisional
     assert "Provisional" not in Page(render_report(serous)).text

@@ -1,4 +1,4 @@
-"""Ways to tell a frame's height from itself alone, side by side: `python -m tests.appliance.scan.judge_candidates --help`.
+"""Ways to tell a frame's height from itself, side by side: `python -m tests.appliance.scan.judge_candidates --help`.
 
 All learn from the same z-stacks of one twin slide and are asked about the same frames of another one, of which each has
 been shown a frame near focus of four fields, as a survey would.

@@ -162,6 +162,33 @@ def test_an_error_while_recording_comes_out_and_stops_the_reader() -> None:
     assert [record.index for record, _, _ in sink.records] == [0]
 
 
+def test_once_told_to_be_enough_it_says_so_and_still_records_what_it_was_handed() -> None:
+    gate, sink, asked = threading.Semaphore(0), Sink(), threading.Event()
+
+    def suffices(record: FieldRecord) -> bool:
+        asked.set()
+        assert gate.acquire(timeout=30)
+        return record.index >= 1
+
+    worker = Reader(run(), FixedScorer(), sink, RULES, queue_length=4, done=lambda _: None, suffices=suffices)
+    for index in range(4):
+        worker.put(capture(index))
+    assert asked.wait(timeout=30)
+    assert not worker.enough
+    for _ in range(4):
+        gate.release()
+    worker.finish()
+    assert worker.enough
+    assert [record.index for record, _, _ in sink.records] == [0, 1, 2, 3]
+
+
+def test_a_reader_that_nobody_asks_has_never_enough() -> None:
+    worker = reader(Sink())
+    worker.put(capture(0))
+    worker.finish()
+    assert not worker.enough
+
+
 def test_fields_that_are_blank_or_failed_are_recorded_unscored() -> None:
     sink = Sink()
     worker = reader(sink, Detection("afb", 0.9, 100, 90, 20, 8))

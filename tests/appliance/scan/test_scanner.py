@@ -71,14 +71,21 @@ class Bench:
         self.plan: Plan = make_plan("serous", region, *FIELD_UM, fields=6)
         self.stop = threading.Event()
 
-    def scan(self, recorded: set[int] | None = None, after: Callable[[int], None] = lambda _: None) -> Watch:
+    def scan(
+        self,
+        recorded: set[int] | None = None,
+        after: Callable[[int], None] = lambda _: None,
+        suffices: Callable[[FieldRecord], bool] = lambda _: False,
+    ) -> Watch:
         watch = Watch(after)
         run = SlideRun(
             "r", "A", "1", 1, "serous", 450, 0.5, 0.293, *FIELD_UM, 6, "", "", "", "", "", "", "",
             datetime.now(timezone.utc),
         )  # fmt: skip
         rules = ReadingRules(("malignant",), 0.5, 0.2, 3)
-        reader = Reader(run, NothingFound(), KeepNothing(), rules, queue_length=2, done=watch.field_done)
+        reader = Reader(
+            run, NothingFound(), KeepNothing(), rules, queue_length=1, done=watch.field_done, suffices=suffices
+        )
         rig = Rig(self.stage, self.camera, CameraSettings(5.0))
         try:
             scan(rig, self.plan, recorded or set(), self.settings, reader, watch, self.stop)
@@ -116,6 +123,15 @@ def test_recorded_fields_are_not_read_again_and_a_finished_plan_moves_nothing(be
     watch = bench.scan(recorded=set(range(6)))
     assert watch.records == []
     assert bench.stage.hardware_seconds == before
+
+
+def test_a_reader_that_has_enough_ends_the_scan_and_what_was_captured_is_recorded(bench: Bench) -> None:
+    """At most the field in hand and the one in the queue come after the one that was enough."""
+    watch = bench.scan(suffices=lambda record: record.index >= 1)
+    indexes = [record.index for record in watch.records]
+    assert indexes == list(range(len(indexes)))
+    assert 2 <= len(indexes) <= 4
+    assert bench.stage.position().z_um <= bench.settings.stage.retract_z_um + 1
 
 
 def test_stop_ends_after_the_field_in_hand_with_z_retracted(bench: Bench) -> None:
