@@ -6,7 +6,7 @@ SERIES := $(shell $(PYTHON) -c 'import sys; print("py3%d" % sys.version_info[1])
 CONSTRAINTS := constraints/$(SERIES).txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-engine bench-twin bench-witness bench-grades test-train train-afb train-afb-450 train-serous release clean
+.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-engine bench-twin bench-witness bench-grades bench-focus test-train train-afb train-afb-450 train-serous release clean
 
 install: $(VENV)/.installed
 
@@ -49,6 +49,14 @@ bench-witness: install
 
 bench-grades: install
 	$(BIN)/cytoscan bench grades --slides 200 --json build/bench/grades.json
+
+$(VENV)/.installed-bench: $(VENV)/.installed
+	$(PIP) install --quiet --constraint $(CONSTRAINTS) --editable '.[bench]'
+	@touch $@
+
+# Beside the methods that others ship; two of them are packages, which the extra brings.
+bench-focus: $(VENV)/.installed-bench
+	$(BIN)/cytoscan bench focus --slides 1 --fields 200 --seed 900 --json build/bench/focus.json --plot build/bench/focus.svg
 
 bench-engine: install
 	$(BIN)/cytoscan bench engine --json build/bench/engine.json

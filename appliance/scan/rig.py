@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from drivers.camera.frame import Camera, CameraSettings, Frame, FrameStatus
 from drivers.errors import FrameTimeout
-from drivers.stage import Stage
+from drivers.stage import Mover
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Rig:
     `retries` times; then FrameTimeout: a frame that is not OK is never handed out.
     """
 
-    def __init__(self, stage: Stage, camera: Camera, exposure: CameraSettings, *, retries: int = 2) -> None:
+    def __init__(self, stage: Mover, camera: Camera, exposure: CameraSettings, *, retries: int = 2) -> None:
         self._stage = stage
         self._camera = camera
         self._retries = retries

@@ -11,19 +11,16 @@ from collections.abc import Set
 from contextlib import suppress
 
 from appliance.errors import ApplianceError
-from appliance.records import FocusResult, Outcome
 from appliance.scan.events import ScanListener
 from appliance.scan.focus.axial import AxialCurve
-from appliance.scan.focus.field import focus_field
 from appliance.scan.focus.optics import FocusOptics
-from appliance.scan.focus.search import Focused
-from appliance.scan.focus.surface import Observation
 from appliance.scan.focus.survey import Survey, survey
 from appliance.scan.plan import Plan, PlannedField
 from appliance.scan.reader import Capture, Reader
 from appliance.scan.rig import Meter, Rig
+from appliance.scan.step import focus_planned
 from appliance.settings import FocusSection, Settings
-from drivers.errors import DeviceError, FrameTimeout
+from drivers.errors import DeviceError
 
 
 class Stopped(ApplianceError):
@@ -75,18 +72,10 @@ def scan(
 def _capture(rig: Rig, field: PlannedField, known: Survey, settings: FocusSection, optics: FocusOptics) -> Capture:
     """Go to one field, focus it, and learn from it."""
     start = time.perf_counter()
-    prediction = known.surface.predict(field.x_um, field.y_um)
     rig.go_to(field.x_um, field.y_um)
     arrived = rig.meter.seconds.copy()
     focusing = time.perf_counter()
-    try:
-        focused = focus_field(rig, prediction, known.view, settings, optics)
-    except FrameTimeout as error:
-        result = FocusResult(prediction.z_um, None, 0.0, "no frame", rig.meter.exposures, prediction.z_um)
-        focused = Focused(result, None, Outcome.FAILED, error.what)
-    if focused.peak is not None:
-        peak = focused.peak
-        known.surface.add([Observation(field.x_um, field.y_um, peak.z_um, peak.sigma_um)])
+    focused = focus_planned(rig, field, known, settings, optics)
     focusing = time.perf_counter() - focusing
     meter = rig.meter.take()
     seconds = _parts(arrived, meter, focusing, time.perf_counter() - start)
