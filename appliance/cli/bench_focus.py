@@ -1,9 +1,9 @@
 """Measure ways to focus beside each other: the same slides, the same stage and camera, one run.
 
 Time is simulated: stage and camera take what their motion profiles, settling, exposure and readout take, and drawing
-costs nothing. A method's own work is measured on this host's clock and added, as if it never ran while the stage moves
-or the camera reads out; our scanner does score one field while it goes to the next, but focusing waits for its pictures
-in any case, so nothing of what is measured here would overlap. Answers of the serial line are not counted, for anybody.
+costs nothing. A method's own arithmetic is measured on this host's clock and added in full, whoever's it is: it overlaps
+neither with moves nor with exposure and readout, though some of it could. What does overlap in our scans, scoring and
+recording, is no part of this bench. Answers of the serial line are not counted, for anybody.
 
 The others start at the first field at the height where it is sharp, as if a person had focused there; we start from the
 settings' reference height and survey, which is counted. All stand on the same stage, which approaches from below and so

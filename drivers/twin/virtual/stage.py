@@ -17,7 +17,7 @@ class VirtualStage:
     """Moves as `drivers.stage.Stage` does, is homed from the start, and never fails.
 
     Z ends every way upward, long XY ways run with Z low, and targets outside the limits are refused. What the
-    controller's answers cost on a serial line (about a millisecond each) is not simulated. One thread.
+    controller's answers cost on a serial line is not simulated. One thread.
     """
 
     def __init__(self, settings: StageSettings, mechanics: Mechanics, clock: VirtualClock) -> None:

@@ -34,7 +34,7 @@ KEYS = {
     "fields", "exposures_per_field", "mean_abs_um", "p95_um", "within_half_dof", "unflagged_out_of_focus",
     "blank_chased", "seconds_per_field",
 }  # fmt: skip
-SMALL = ("camera.width_px=320", "camera.height_px=256", "slide.clutter.dust_per_mm2=0")
+SMALL = ("camera.width_px=448", "camera.height_px=416", "slide.clutter.dust_per_mm2=0")
 
 
 def test_residuals_are_those_of_kept_frames_of_fields_with_specimen() -> None:
