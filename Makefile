@@ -6,7 +6,7 @@ SERIES := $(shell $(PYTHON) -c 'import sys; print("py3%d" % sys.version_info[1])
 CONSTRAINTS := constraints/$(SERIES).txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-engine bench-twin bench-focus-curves bench-witness bench-grades bench-stopping test-train train-afb train-afb-450 train-serous release clean
+.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-engine bench-twin bench-focus-curves bench-witness bench-grades bench-stopping bench-focus test-train train-afb train-afb-450 train-serous release clean
 
 install: $(VENV)/.installed
 
@@ -52,6 +52,14 @@ bench-grades: install
 
 bench-stopping: install
 	$(BIN)/cytoscan bench stopping --slides 1000 --json build/bench/stopping.json
+
+$(VENV)/.installed-bench: $(VENV)/.installed
+	$(PIP) install --quiet --constraint $(CONSTRAINTS) --editable '.[bench]'
+	@touch $@
+
+# Beside the methods that others ship; two of them are packages, which the extra brings.
+bench-focus: $(VENV)/.installed-bench
+	$(BIN)/cytoscan bench focus --slides 1 --fields 200 --seed 900 --json build/bench/focus.json --plot build/bench/focus.svg
 
 bench-engine: install
 	$(BIN)/cytoscan bench engine --json build/bench/engine.json

@@ -10,10 +10,12 @@ import typer
 from appliance.assays import load_assay
 from appliance.assays.model import AfbGrading
 from appliance.cli.bench_engine import bench_engine
+from appliance.cli.bench_focus import Order, bench_focus
 from appliance.cli.bench_grades import bench_grades
 from appliance.cli.bench_scan import bench_scan
 from appliance.cli.bench_stopping import bench_stopping
 from appliance.cli.bench_verdict import bench_verdict, bench_witness
+from appliance.cli.focus_plot import write_plot
 from appliance.cli.hardware import runtime_record
 from appliance.cli.plain_console import plain_console
 from appliance.cli.result import write_json
@@ -41,6 +43,29 @@ def scan(
 ) -> None:
     """Time, exposures and focus of whole scans through serial port, camera, focus, network and journal."""
     figures = bench_scan(load_assay(assay), load_settings(), slides, fields, seed, na=na, harsh=harsh)
+    _show(figures, json_path)
+
+
+@app.command()
+def focus(
+    slides: Slides = 1,
+    fields: Annotated[int, typer.Option(help="Fields of each slide.", min=1)] = 200,
+    seed: Seed = 900,
+    magnification: Annotated[int, typer.Option(help="450 (effusions) or 900 (sputum smears).")] = 450,
+    na: Annotated[float | None, typer.Option(help="Numerical aperture; default: the objective's.")] = None,
+    harsh: Annotated[bool, typer.Option("--harsh", help="Stage and slide twice as bad.")] = False,
+    peers: Annotated[bool, typer.Option("--peers/--no-peers", help="The methods of others as well.")] = True,
+    curve: Annotated[Path | None, typer.Option(help="File of the axial curve; measured and kept if absent.")] = None,
+    twin_set: Annotated[list[str] | None, typer.Option(help="One setting of the twin as a.b=value.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the figures here (SVG).")] = None,
+    json_path: JsonPath = None,
+) -> None:
+    """Our focus beside the methods that others ship: the same slides, stage and camera, in simulated time."""
+    scale = OpticsSection.model_validate({"magnification": magnification}).magnification
+    order = Order(slides, fields, seed, scale, na, harsh, peers, curve, tuple(twin_set or ()))
+    figures = bench_focus(order, load_settings().focus)
+    if plot is not None:
+        write_plot(plot, figures)
     _show(figures, json_path)
 
 

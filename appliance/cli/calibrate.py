@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,10 +23,10 @@ from appliance.scan.focus.axial import FEWEST_FIELDS, AxialCurve, learn_curve
 from appliance.scan.focus.calibrate import AxialQuality, axial_quality, measure_stacks, trustworthy
 from appliance.scan.focus.curve_file import save_curve
 from appliance.scan.focus.optics import FocusOptics
-from appliance.scan.focus.places import survey_places
+from appliance.scan.focus.places import Place, survey_places
 from appliance.scan.focus.survey import survey
 from appliance.scan.rig import Rig
-from appliance.settings import Settings, load_settings
+from appliance.settings import FocusSection, Settings, load_settings
 from drivers.camera.frame import CameraSettings
 
 FIELDS = 24
@@ -116,15 +117,27 @@ def calibrate(settings: Settings, assay: Assay, fields: int, listener: ScanListe
         rig = Rig(stage, camera, CameraSettings(settings.camera.exposure_ms, settings.camera.gain_db))
         try:
             places = [(f.x_um, f.y_um) for f in plan_for(own, assay, rig.info).fields]
-            listener.step("surveying")
-            known = survey(rig, places, settings.focus, optics)
-            if not known.found:
-                raise _too_little(f"The survey found {known.reason}.")
-            listener.step(f"taking {fields} fields through focus")
-            chosen = [group[0] for group in survey_places(places, fields)]
-            stacks = measure_stacks(rig, chosen, known, settings.focus, optics)
+            return calibrate_on(rig, places, fields, settings.focus, optics, listener.step)
         finally:
             rig.retract()
+
+
+def calibrate_on(
+    rig: Rig,
+    places: Sequence[Place],
+    fields: int,
+    settings: FocusSection,
+    optics: FocusOptics,
+    step: Callable[[str], None],
+) -> Calibration:
+    """Take `fields` of the places through focus. step: told what is done. Raises NotCalibrated, DeviceError."""
+    step("surveying")
+    known = survey(rig, places, settings, optics)
+    if not known.found:
+        raise _too_little(f"The survey found {known.reason}.")
+    step(f"taking {fields} fields through focus")
+    chosen = [group[0] for group in survey_places(places, fields)]
+    stacks = measure_stacks(rig, chosen, known, settings, optics)
     if len(stacks) < FEWEST_FIELDS:
         raise _too_little(f"Only {len(stacks)} of {fields} fields could be taken through focus.")
     return Calibration(learn_curve(stacks, optics), axial_quality(stacks, optics), rig.meter.exposures)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from drivers.camera.frame import Camera, CameraSettings, Frame, FrameStatus
 from drivers.errors import FrameTimeout
-from drivers.stage import Move, Stage
+from drivers.stage import Move, Mover
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Rig:
 
     def __init__(
         self,
-        stage: Stage,
+        stage: Mover,
         camera: Camera,
         exposure: CameraSettings,
         *,

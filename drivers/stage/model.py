@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 from drivers.errors import AxisFault, DeviceError, LinkLost
 from drivers.stage.motion import Leg
@@ -80,3 +81,16 @@ class MoveTimes:
 
     move_s: float
     settle_s: float
+
+
+class Mover(Protocol):
+    """The part of a stage that a scan uses: `drivers.stage.Stage`, or the twin's in simulated time."""
+
+    def move(self, x_um: float | None = None, y_um: float | None = None, z_um: float | None = None) -> Move:
+        """Start a move to absolute targets and return at once."""
+
+    def wait(self, move: Move) -> MoveTimes:
+        """Wait until a move has arrived and its axes have settled."""
+
+    def retract(self) -> bool:
+        """Stop everything and take Z away from the slide; whether Z is now proven to be away."""

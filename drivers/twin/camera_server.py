@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.twin.camera_link import MAX_LINE_BYTES, FrameReply, FrameRing, Hello, decode, encode, reachable
+from drivers.twin.exposing import Shutter
 from drivers.twin.field_builder import BuilderStopped, FieldBuilder
-from drivers.twin.imaging import Pose, absorbed
 from drivers.twin.mechanics import Mechanics
 from drivers.twin.sensor import Sensor
 from drivers.twin.settings import TwinSettings
@@ -25,7 +25,6 @@ from drivers.twin.truth import Exposed, TruthFile
 
 MODEL = "CytoScan twin camera"
 
-_SAMPLES = 5
 _END_S = 5.0
 _LET_GO_S = 2.0
 """How long a new client waits for a former one, which may have died during an exposure, to be noticed as gone."""
@@ -161,19 +160,17 @@ class CameraServer:
 
     def _render(self, start_ns: int, waiting: Callable[[], None]) -> NDArray[np.uint8]:
         """The picture that an exposure from `start_ns` on gives; writes its truth."""
-        camera, scenery = self._camera, self._scenery
-        times = start_ns / 1e9 + np.linspace(0, self._exposure_ms / 1e3, _SAMPLES)
-        path = np.array([scenery.mechanics.true_position(float(t)) for t in times])
-        x, y, z = (float(value) for value in path.mean(axis=0))
-        field = scenery.builder.field(x, y, waiting)
-        pose = Pose(path[:, 0], path[:, 1], path[:, 2] - self._settings.reference_z_um - field.surface_um)
-        planes = absorbed(field.prepared, pose, camera.width_px, camera.height_px)
-        lamp = scenery.sensor.lamp(start_ns / 1e9 - self._started_s, self._rng, on=not self._settings.faults.lamp_off)
-        pixels = scenery.sensor.read(planes, self._exposure_ms, self._gain_db, lamp, self._rng)
+        scenery = self._scenery
+        shutter = Shutter(
+            self._settings, scenery.mechanics, scenery.sensor, lambda x, y: scenery.builder.field(x, y, waiting)
+        )
+        start_s = start_ns / 1e9
+        picture = shutter.open(start_s, start_s - self._started_s, self._exposure_ms, self._gain_db, self._rng)
         if scenery.truth is not None:
             middle_ns = start_ns + round(self._exposure_ms * 5e5)
-            scenery.truth.exposure(Exposed(self._frame_id, middle_ns, x, y, z), field)
-        return pixels
+            exposed = Exposed(self._frame_id, middle_ns, picture.x_um, picture.y_um, picture.z_um)
+            scenery.truth.exposure(exposed, picture.field)
+        return picture.pixels
 
     def close(self) -> None:
         """Stop listening and drop the client; safe to call twice."""

@@ -57,7 +57,7 @@ class TruthFile:
     def exposure(self, exposed: Exposed, field: BuiltField) -> None:
         """One line for one exposure."""
         inside = objects_inside(field, self._settings.camera, exposed.x_um, exposed.y_um)
-        best_um = self._settings.reference_z_um + field.surface_um + field.truth.defocus_um
+        best_um = best_focus_um(field, self._settings)
         self._write(
             {
                 "frame_id": exposed.frame_id,
@@ -81,6 +81,11 @@ class TruthFile:
     def close(self) -> None:
         """Close the file; safe to call twice."""
         self._file.close()
+
+
+def best_focus_um(field: BuiltField, settings: TwinSettings) -> float:
+    """Height of the focal plane at which the field's specimen is sharpest, in true stage coordinates."""
+    return settings.reference_z_um + field.surface_um + field.truth.defocus_um
 
 
 def is_blank(field: BuiltField, camera: CameraModel) -> bool:

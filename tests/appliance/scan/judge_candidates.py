@@ -40,7 +40,7 @@ def stacks_of(seed: int, fields: int, assignments: Sequence[str]) -> tuple[list[
     """Stacks through focus at places all over a twin slide."""
     scope = Microscope(load_settings(None, [*assignments, f"seed={seed}"]))
     optics = FocusOptics(scope.settings.optics.aperture, scope.settings.optics.scale_um)
-    places = [(f.x_um, f.y_um) for f in scope.plan(200).fields]
+    places = scope.places(200)
     known = survey(scope, places, FocusSection(), optics)
     chosen = [group[0] for group in survey_places(places, fields)]
     return measure_stacks(scope, chosen, known, FocusSection(), optics), optics

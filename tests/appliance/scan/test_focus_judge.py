@@ -34,7 +34,7 @@ SMALL = ["slide.content=serous", "optics.magnification=450", "camera.width_px=96
 def stacks_of(seed: int, *more: str) -> list[Stack]:
     """Stacks of a twin slide, in frames of a quarter of the size."""
     scope = Microscope(load_settings(None, [*SMALL, f"seed={seed}", *more]))
-    fields = [(f.x_um, f.y_um) for f in scope.plan(60).fields]
+    fields = scope.places(60)
     known = survey(scope, fields, FocusSection(), OPTICS)
     places = [group[0] for group in survey_places(fields, 12)]
     return measure_stacks(scope, places, known, FocusSection(), OPTICS)
@@ -120,7 +120,7 @@ def test_the_probability_of_being_within_reach_is_that_of_the_posterior(curve: A
 def surveyed(curve: AxialCurve) -> tuple[Microscope, Survey, tuple[float, float], float]:
     """A slide nobody has calibrated with, its survey, one of its fields, and where that is sharpest."""
     scope = Microscope(load_settings(None, [*SMALL, "seed=33"]))
-    fields = [(f.x_um, f.y_um) for f in scope.plan(60).fields]
+    fields = scope.places(60)
     known = survey(scope, fields, FocusSection(), OPTICS, curve=curve)
     place = survey_places(fields, 1)[0][0]
     scope.go_to(*place)

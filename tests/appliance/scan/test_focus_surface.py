@@ -119,12 +119,12 @@ def played(seed: int, magnification: int, content: str) -> tuple[np.ndarray, np.
     scope = Microscope(twin)
     heat = Thermal(twin.mechanics)
     rng = np.random.default_rng(seed)
-    places = [(f.x_um, f.y_um) for f in scope.plan(150).fields]
+    places = scope.places(150)
     made = FocusSurface(3000.0, 20.0)
     now_s = 60.0
 
     def best_um(place: tuple[float, float]) -> float:
-        return 3000.0 + scope.slide.surface_um(*place) + heat.z_um(now_s)
+        return 3000.0 + scope.shelf.slide.surface_um(*place) + heat.z_um(now_s)
 
     for group in survey_places(places, 5):
         made.add([Observation(*group[0], best_um(group[0]) + float(rng.normal(0, 0.1)), 0.1, now_s)])

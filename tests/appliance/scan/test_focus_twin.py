@@ -1,19 +1,21 @@
 """Focus on twin slides with true tilt, relief, backlash and noise, in frames of a quarter of the size. The full measure
-is `python -m tests.appliance.scan.focus_bench`."""
+is `cytoscan bench focus`."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from appliance.cli.bench_focus import run_over
+from appliance.cli.focus_methods.ours import ours
 from appliance.records import Outcome
 from appliance.scan.focus.field import focus_field
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.focus.survey import survey
 from appliance.settings import FocusSection
 from drivers.twin.settings import load_settings
+from drivers.twin.virtual import FieldShelf
 
-from .focus_bench import measure_slide
 from .microscope import Microscope
 
 FOCUS = FocusSection(survey_points=5, bracket_step_dof=0.8, keep_within_dof=0.3, max_exposures=8)
@@ -23,16 +25,20 @@ SMALL = ["camera.width_px=960", "camera.height_px=608", "slide.clutter.dust_per_
 @pytest.mark.parametrize(("content", "magnification"), [("serous", 450), ("sputum", 900)])
 def test_fields_of_a_twin_slide_are_kept_in_focus(content: str, magnification: int) -> None:
     chosen = [f"slide.content={content}", f"optics.magnification={magnification}", "seed=11", *SMALL]
-    report = measure_slide(load_settings(None, chosen), 8, FOCUS)
-    assert report.fields == 8
-    assert report.failed + report.missed <= 1
-    assert len(report.offs_um) >= 6
-    offs = np.abs(report.offs_um)
-    assert float((offs <= report.dof_um / 2).mean()) >= 0.9
-    assert float(offs.mean()) < 0.25 * report.dof_um
-    assert report.exposures / report.fields <= 4.5
-    assert report.survey_exposures <= 60
-    assert report.blank_chased == 0
+    twin = load_settings(None, chosen)
+    optics = FocusOptics(twin.optics.aperture, twin.optics.scale_um)
+    course = run_over(FieldShelf(twin), {"ours": ours(FOCUS, None)}, 8, FOCUS, optics)["ours"]
+    seen = [visit for visit in course.visits if not visit.blank]
+    offs = np.abs([visit.off_um for visit in seen if visit.off_um is not None])
+    exposures = sum(visit.exposures for visit in course.visits)
+    assert len(course.visits) == 8
+    assert len(seen) - len(offs) <= 1
+    assert len(offs) >= 6
+    assert float((offs <= optics.dof_um / 2).mean()) >= 0.9
+    assert float(offs.mean()) < 0.25 * optics.dof_um
+    assert exposures / len(course.visits) <= 4.5
+    assert course.spent().exposures - exposures <= 60
+    assert not any(visit.blank and visit.exposures > 3 for visit in course.visits)
 
 
 @pytest.mark.parametrize(
@@ -43,14 +49,14 @@ def test_a_twin_slide_without_specimen_is_not_chased(content: str, magnification
     chosen = [f"slide.content={content}", f"optics.magnification={magnification}", f"seed={seed}", *SMALL]
     scope = Microscope(load_settings(None, chosen))
     optics = FocusOptics(scope.settings.optics.aperture, scope.settings.optics.scale_um)
-    places = [(f.x_um, f.y_um) for f in scope.plan(8).fields]
+    places = scope.places(8)
     found = survey(scope, places, FOCUS, optics)
     assert len(scope.truths) < 80
     assert content == "ink" or found.reason == "no specimen"
     done = []
     for x_um, y_um in places:
         scope.go_to(x_um, y_um)
-        done.append(focus_field(scope, found.surface.predict(x_um, y_um), found.view, FOCUS, optics))
+        done.append(focus_field(scope, found.surface.predict(x_um, y_um, scope.now_s()), found.view, FOCUS, optics))
     assert {field.outcome for field in done} <= {Outcome.BLANK, Outcome.FAILED}
     obscured = [field for field in done if field.reason == "obscured"]
     assert len(obscured) >= 6 if content == "ink" else not obscured

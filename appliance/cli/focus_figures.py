@@ -1,0 +1,91 @@
+"""What the visits of a method amount to, beside the truth of the frames it kept. Pure."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from appliance.scan.plan import PlannedField
+from drivers.stage import StageSettings
+from drivers.stage.motion import Standing, Trapezoid, plan_legs, schedule
+from drivers.stage.settings import AXES, AxisName
+
+CHASED_FROM = 4
+"""Exposures on a blank field from which it counts as chased."""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One field as a method left it.
+
+    off_um: signed distance of the kept frame from best focus, None where none was kept. blank: whether there is truly
+    no specimen. in_focus: what the method said. exposures: taken for this field, the kept one included.
+    """
+
+    off_um: float | None
+    blank: bool
+    in_focus: bool
+    exposures: int
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Over whole slides: exposures with the survey; seconds in all, waited for the devices, and computed by the host.
+
+    What is computed while the stage moves hides behind the move, so that the last two may add up to more than all.
+    ideal_s: what the same plan takes without any focusing, see `ideal_seconds`.
+    """
+
+    exposures: int
+    total_s: float
+    waited_s: float
+    host_s: float
+    ideal_s: float
+
+
+def figures(visits: Sequence[Visit], spent: Spent, dof_um: float) -> dict[str, object]:
+    """Residuals in µm are of kept frames of fields with specimen; None where there are none.
+
+    within_half_dof: of all fields with specimen, so that one without a kept frame counts as outside.
+    unflagged_out_of_focus: of the same, kept beyond half a depth of field and called in focus. blank_chased: blank
+    fields with more than three exposures, or called in focus. efficiency: ideal time over time spent.
+    """
+    seen = [visit for visit in visits if not visit.blank]
+    off = np.abs([visit.off_um for visit in seen if visit.off_um is not None])
+    fields, specimen, half_um = len(visits), len(seen), dof_um / 2
+    astray = sum(v.off_um is not None and abs(v.off_um) > half_um and v.in_focus for v in seen)
+    return {
+        "fields": fields,
+        "non_blank": specimen,
+        "kept": int(off.size),
+        "exposures_per_field": spent.exposures / fields,
+        "mean_abs_um": float(off.mean()) if off.size else None,
+        "p95_um": float(np.percentile(off, 95)) if off.size else None,
+        "max_um": float(off.max()) if off.size else None,
+        "within_half_dof": float((off <= half_um).sum()) / specimen if specimen else None,
+        "unflagged_out_of_focus": astray / specimen if specimen else None,
+        "blank_chased": sum(v.blank and (v.exposures >= CHASED_FROM or v.in_focus) for v in visits),
+        "seconds_per_field": spent.total_s / fields,
+        "waited_seconds_per_field": spent.waited_s / fields,
+        "host_seconds_per_field": spent.host_s / fields,
+        "efficiency": spent.ideal_s / spent.total_s,
+    }
+
+
+def ideal_seconds(
+    fields: Sequence[PlannedField], stage: StageSettings, profiles: dict[AxisName, Trapezoid], frame_s: float
+) -> float:
+    """Time of stage and camera for one exposure a field: ways in X and Y, their settling, exposure and readout.
+
+    No move of Z, and not the way to the first field.
+    """
+    settle_s = {name: stage.axis(name).settle_ms / 1e3 for name in AXES}
+    total_s = frame_s * len(fields)
+    for here, there in itertools.pairwise(fields):
+        standing = Standing(here.x_um, here.y_um, stage.safe_z_um, stage.safe_z_um)
+        legs = plan_legs(standing, {"x": there.x_um, "y": there.y_um}, stage)
+        total_s += schedule(standing, tuple(legs), profiles, settle_s)[1]
+    return total_s

@@ -1,0 +1,8 @@
+"""The twin in simulated time: the same slide, axes, optics and sensor behind the same interfaces, without waiting."""
+
+from drivers.twin.virtual.camera import VirtualCamera
+from drivers.twin.virtual.clock import VirtualClock
+from drivers.twin.virtual.microscope import FieldShelf, Truth, VirtualMicroscope
+from drivers.twin.virtual.stage import VirtualStage
+
+__all__ = ["FieldShelf", "Truth", "VirtualCamera", "VirtualClock", "VirtualMicroscope", "VirtualStage"]

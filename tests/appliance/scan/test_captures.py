@@ -1,0 +1,180 @@
+"""Captures in simulated time: each field once, judged on the way to the next, visited again where that failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from appliance.records import FocusResult, Outcome
+from appliance.scan import captures
+from appliance.scan.captures import Captures, Haste
+from appliance.scan.focus.baseline import Baseline
+from appliance.scan.focus.estimate import Peak
+from appliance.scan.focus.search import Focused, View
+from appliance.scan.focus.surface import Observation, Prediction
+from appliance.scan.focus.survey import Survey
+from appliance.scan.plan import PlannedField
+from appliance.scan.reader import Capture
+from appliance.settings import FocusSection
+from drivers.camera.frame import Frame
+from drivers.errors import FrameTimeout
+from drivers.twin.settings import load_settings
+
+from .microscope import Microscope
+from .painted import OPTICS
+
+SMALL = [
+    "slide.content=serous",
+    "camera.width_px=448",
+    "camera.height_px=416",
+    "slide.clutter.dust_per_mm2=0",
+    "seed=21",
+]
+FIELDS = [
+    PlannedField(i, 37_000.0 + 200.0 * (i % 4 if i < 4 else 3 - i % 4), 13_000.0 + 200.0 * (i // 4)) for i in range(8)
+]
+"""Two rows of four, serpentine."""
+
+
+_VIEW = View(Baseline(0.01, (215.0, 220.0, 200.0)), 6.0)
+
+
+@dataclass
+class Verdicts:
+    """Stands for the judging of frames, so that the way through the slide can be told apart from optics.
+
+    unsettled: indexes of fields that their first frame does not settle. log: ("judged" or "stayed", index, moving).
+    """
+
+    scope: Microscope
+    unsettled: frozenset[int] = frozenset()
+    log: list[tuple[str, int, bool]] = field(default_factory=list)
+
+    def index(self, prediction: Prediction) -> int:
+        """Heights are predicted as the index of the field."""
+        return round(prediction.z_um - 3000.0)
+
+    def done(self, index: int, frame: Frame, exposures: int) -> Focused:
+        peak = Peak(3000.0 + index, 0.3, 1.0, "judged", 6.0)
+        result = FocusResult(3000.0 + index, 0.3, 1.0, "judged", exposures, 3000.0 + index)
+        return Focused(result, frame, Outcome.USABLE, "", peak)
+
+    def judge_frame(self, frame: Frame, z_um: float, prediction: Prediction, *_: object) -> Focused | Prediction:
+        index = self.index(prediction)
+        moving = self.scope._under_way is not None
+        self.log.append(("judged", index, moving))
+        return prediction if index in self.unsettled else self.done(index, frame, 1)
+
+    def focus_field(self, device: Microscope, prediction: Prediction, *_: object) -> Focused:
+        index = self.index(prediction)
+        self.log.append(("stayed", index, False))
+        return self.done(index, device.expose_at(prediction.z_um), 1)
+
+
+class Heights:
+    """A surface that expects each field at 3000 µm and its index, to a tenth of a µm."""
+
+    def __init__(self) -> None:
+        self.seen: list[Observation] = []
+
+    def predict(self, x_um: float, y_um: float, at_s: float) -> Prediction:
+        (index,) = [f.index for f in FIELDS if (f.x_um, f.y_um) == (x_um, y_um)]
+        return Prediction(3000.0 + index, 0.1)
+
+    def add(self, observations: list[Observation]) -> None:
+        self.seen.extend(observations)
+
+
+@pytest.fixture
+def scope() -> Microscope:
+    return Microscope(load_settings(None, SMALL))
+
+
+def run(
+    scope: Microscope, monkeypatch: pytest.MonkeyPatch, unsettled: set[int], *, judge: bool = True
+) -> tuple[Verdicts, list[Capture], Heights]:
+    verdicts = Verdicts(scope, frozenset(unsettled))
+    monkeypatch.setattr(captures, "judge_frame", verdicts.judge_frame)
+    monkeypatch.setattr(captures, "focus_field", verdicts.focus_field)
+    heights = Heights()
+    view = replace(_VIEW, judge=object() if judge else None)
+    known = Survey(True, "", heights, view, (), 0)  # type: ignore[arg-type]
+    found = list(Captures(scope, known, FocusSection(), OPTICS).of(FIELDS))
+    return verdicts, found, heights
+
+
+def test_each_frame_is_judged_while_the_stage_is_on_its_way_but_for_the_last_of_a_row(
+    scope: Microscope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdicts, found, heights = run(scope, monkeypatch, set())
+    assert [capture.planned.index for capture in found] == list(range(8))
+    assert verdicts.log == [(("stayed", i, False) if i % 4 == 3 else ("judged", i, True)) for i in range(8)]
+    assert [capture.focus.exposures for capture in found] == [1] * 8
+    assert [seen.z_um - 3000.0 for seen in heights.seen] == list(range(8))
+    assert all(capture.meter.exposures == 1 for capture in found)
+
+
+def test_what_a_frame_does_not_settle_is_visited_again_at_the_end_of_its_row(
+    scope: Microscope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdicts, found, _ = run(scope, monkeypatch, {0, 2})
+    assert [capture.planned.index for capture in found] == [1, 3, 2, 0, 4, 5, 6, 7]
+    assert [entry[:2] for entry in verdicts.log[:6]] == [
+        ("judged", 0), ("judged", 1), ("judged", 2), ("stayed", 3), ("stayed", 2), ("stayed", 0),
+    ]  # fmt: skip
+    again = {capture.planned.index: capture.focus.exposures for capture in found}
+    assert again == {0: 2, 1: 1, 2: 2, 3: 1, 4: 1, 5: 1, 6: 1, 7: 1}
+    assert sum(capture.meter.exposures for capture in found) == 10
+
+
+def test_every_frame_is_of_its_own_field(scope: Microscope, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stage never leaves before the exposure is over."""
+    _, found, _ = run(scope, monkeypatch, {1})
+    for capture in found:
+        assert capture.frame is not None
+        assert scope.truths[capture.frame.frame_id].z_um == pytest.approx(3000.0 + capture.planned.index, abs=12.0)
+    ids = [capture.frame.frame_id for capture in found if capture.frame]
+    assert len(set(ids)) == 8
+
+
+def test_without_a_judge_the_stage_stays_until_each_field_is_done(
+    scope: Microscope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdicts, found, _ = run(scope, monkeypatch, set(), judge=False)
+    assert [entry[:2] for entry in verdicts.log] == [("stayed", i) for i in range(8)]
+    assert [capture.planned.index for capture in found] == list(range(8))
+
+
+def test_seconds_of_all_fields_add_up_to_what_passed(scope: Microscope, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, found, _ = run(scope, monkeypatch, {2})
+    for capture in found:
+        assert set(capture.seconds) == {"move", "settle", "focus", "expose", "host"}
+        assert all(seconds >= -1e-6 for seconds in capture.seconds.values()), capture.seconds
+
+
+def test_a_field_without_a_frame_fails_and_the_scan_goes_on(scope: Microscope, monkeypatch: pytest.MonkeyPatch) -> None:
+    expose, asked = scope.expose_at, []
+
+    def sometimes(z_um: float) -> Frame:
+        asked.append(z_um)
+        if len(asked) == 2:
+            raise FrameTimeout("no frame", remedy="none")
+        return expose(z_um)
+
+    monkeypatch.setattr(scope, "expose_at", sometimes)
+    _, found, heights = run(scope, monkeypatch, set())
+    assert [capture.outcome for capture in found] == [Outcome.USABLE, Outcome.FAILED] + [Outcome.USABLE] * 6
+    assert found[1].frame is None
+    assert len(heights.seen) == 7
+
+
+def test_haste_gives_up_where_frames_often_leave_it_open_and_comes_back() -> None:
+    haste = Haste()
+    assert haste.pays
+    for _ in range(6):
+        haste.note(settled=False)
+    assert not haste.pays
+    for _ in range(30):
+        haste.note(settled=True)
+    assert haste.pays
