@@ -38,10 +38,14 @@ class Stain(StrictModel):
 
 
 class Reading(StrictModel):
-    """How much is read unless the settings say otherwise."""
+    """How much is read, and how sharp, unless the settings say otherwise.
+
+    focus: "fast" keeps the first frame that is surely within the depth of field, "exact" goes on until it is sharpest.
+    """
 
     area_mm2: Positive
     min_fields: int = Field(ge=1)
+    focus: Literal["fast", "exact"] = "fast"
 
     def fields_to_read(self, field_width_um: float, field_height_um: float) -> int:
         """Number of fields of this size that cover the area, and never fewer than `min_fields`."""

@@ -80,6 +80,8 @@ def read_slide(
             f"The assay {assay.name} is not read at {settings.optics.magnification}x.",
             remedy=f"Set optics.magnification to one of: {', '.join(str(m) for m in assay.magnifications)}.",
         )
+    focus = settings.focus.model_copy(update={"mode": settings.focus.mode or assay.reading.focus})
+    settings = settings.model_copy(update={"focus": focus})
     settings.journal.path.parent.mkdir(parents=True, exist_ok=True)
     with scorer(settings, assay) as (package, engine), Journal.open(settings.journal.path) as journal:
         check_operating_point(assay, package.operating_point)
