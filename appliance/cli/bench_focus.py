@@ -1,7 +1,7 @@
 """Measure ways to focus beside each other: the same slides, the same stage and camera, one run.
 
 Time is simulated: stage and camera take what their motion profiles, settling, exposure and readout take, and drawing
-costs nothing. A method's own arithmetic is measured on this host's clock and added in full, whoever's it is: it overlaps
+costs nothing. A method's own arithmetic is measured on this host's clock and added in full, for everybody: it overlaps
 neither with moves nor with exposure and readout, though some of it could. What does overlap in our scans, scoring and
 recording, is no part of this bench. Answers of the serial line are not counted, for anybody.
 
