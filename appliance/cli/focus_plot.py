@@ -11,7 +11,8 @@ from typing import cast
 from appliance.report.axes import nice_above, ticks
 
 _WIDTH, _HEIGHT, _GAP = 330.0, 250.0, 70.0
-_LEFT, _TOP, _BELOW = 60.0, 34.0, 60.0
+_LEFT, _TOP, _BELOW = 60.0, 34.0, 100.0
+_LINES, _COLUMN = 2, 185.0
 _OURS, _THEIRS, _INK, _FAINT = "#0b6e4f", "#8a4b08", "#222222", "#dddddd"
 _NAMES = {
     "ours": "ours",
@@ -45,6 +46,7 @@ def draw(figures: Mapping[str, object]) -> str:
         f'<text x="{_LEFT:.0f}" y="18" font-size="13">Fields with specimen in focus: {title}</text>',
         *_panel(rows, "exposures_per_field", "exposures per field, survey included", _LEFT),
         *_panel(rows, "seconds_per_field", "seconds per field", _LEFT + _WIDTH + _GAP),
+        *_legend(rows, _LEFT),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
@@ -77,21 +79,22 @@ def _panel(rows: Mapping[str, Row], key: str, label: str, left: float) -> Iterat
         yield f'<text x="{x:.1f}" y="{bottom + 16:.1f}" text-anchor="middle">{value:g}</text>'
     middle = left + _WIDTH / 2
     yield f'<text x="{middle:.1f}" y="{bottom + 36:.1f}" text-anchor="middle">{escape(label)}</text>'
-    yield from _points([(*at(row[key], row["within_half_dof"]), name) for name, row in rows.items()], left + _WIDTH)
+    for number, (name, row) in enumerate(rows.items(), 1):
+        yield _dot(*at(row[key], row["within_half_dof"]), number, name)
 
 
-def _points(points: list[tuple[float, float, str]], right_end: float) -> Iterator[str]:
-    """Dots with their names, which give way downward so that none covers another."""
-    taken: list[tuple[float, float]] = []
-    for x, y, name in sorted(points):
-        colour = _OURS if name.startswith("ours") else _THEIRS
-        text = _NAMES.get(name, name)
-        leftward = x + 8 + 6 * len(text) > right_end
-        from_x = x - 8 - 6 * len(text) if leftward else x + 8
-        text_y = y + 4
-        while any(abs(text_y - other_y) < 12 and abs(from_x - other_x) < 130 for other_x, other_y in taken):
-            text_y += 12
-        taken.append((from_x, text_y))
-        anchor, text_x = ("end", x - 8) if leftward else ("start", x + 8)
-        yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{colour}"/>'
-        yield f'<text x="{text_x:.1f}" y="{text_y:.1f}" text-anchor="{anchor}" fill="{colour}">{escape(text)}</text>'
+def _dot(x: float, y: float, number: int, name: str) -> str:
+    colour = _OURS if name.startswith("ours") else _THEIRS
+    return (
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="7.5" fill="{colour}" fill-opacity="0.85"/>'
+        f'<text x="{x:.1f}" y="{y + 3.5:.1f}" text-anchor="middle" font-size="10" fill="white">{number}</text>'
+    )
+
+
+def _legend(rows: Mapping[str, Row], left: float) -> Iterator[str]:
+    """What the numbers stand for, in lines below the diagrams."""
+    for number, name in enumerate(rows, 1):
+        column, line = divmod(number - 1, _LINES)
+        x, y = left + column * _COLUMN + 8, _TOP + _HEIGHT + 62 + 20 * line
+        yield _dot(x, y, number, name)
+        yield f'<text x="{x + 14:.1f}" y="{y + 4:.1f}">{escape(_NAMES.get(name, name))}</text>'
