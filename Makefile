@@ -87,7 +87,7 @@ test-train: $(VENV)/.installed-test $(VENV)/.installed-train
 	$(BIN)/python -m pytest -q tests/engines/training
 
 train-afb: $(VENV)/.installed-train
-	$(TRAIN).afb --crops $(CROPS) --out build/train/afb-zn --fields 240 --steps 16000
+	$(TRAIN).afb --crops $(CROPS) --out build/train/afb-zn --fields 240 --steps 12000
 
 train-afb-450: $(VENV)/.installed-train
 	$(TRAIN).afb --crops $(CROPS) --out build/train/afb-zn-450 --magnification 450 --fields 240
