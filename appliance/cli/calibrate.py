@@ -19,8 +19,8 @@ from appliance.cli.result import write_json
 from appliance.cli.twin_session import TwinSlide, twin_session
 from appliance.errors import ApplianceError
 from appliance.scan.events import ScanListener
-from appliance.scan.focus.axial import FEWEST_FIELDS, AxialCurve, learn_curve
-from appliance.scan.focus.calibrate import AxialQuality, axial_quality, measure_stacks, trustworthy
+from appliance.scan.focus.axial import AxialCurve, learn_curve
+from appliance.scan.focus.calibrate import FEWEST_FIELDS, AxialQuality, axial_quality, measure_stacks, trustworthy
 from appliance.scan.focus.curve_file import save_curve
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.focus.places import Place, survey_places

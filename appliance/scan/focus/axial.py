@@ -23,7 +23,7 @@ _SMOOTH_DOF = 0.22
 _POOLED, _SHRINK = 0.5, 0.1
 """Shares of the correlation over all heights, and of none, in that of each; a few fields cannot fill it alone."""
 _LEAST = 1e-3
-FEWEST_FIELDS = 6
+_FEWEST_FIELDS = 6
 _TOO_FEW = 1e-12
 
 
@@ -67,8 +67,8 @@ def learn_curve(stacks: Sequence[Stack], optics: FocusOptics) -> AxialCurve:
 
     Raises ValueError with fewer fields.
     """
-    if len(stacks) < FEWEST_FIELDS:
-        raise ValueError(f"an axial curve needs stacks of at least {FEWEST_FIELDS} fields, not {len(stacks)}")
+    if len(stacks) < _FEWEST_FIELDS:
+        raise ValueError(f"an axial curve needs stacks of at least {_FEWEST_FIELDS} fields, not {len(stacks)}")
     dof_um = optics.dof_um
     offset = np.concatenate([stack.offset_um for stack in stacks])
     features = np.concatenate([stack.features for stack in stacks])

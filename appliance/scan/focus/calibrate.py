@@ -25,16 +25,18 @@ from appliance.settings import FocusSection
 REACH_DOF, STEP_DOF = 4.0, 0.25
 _NEAR_DOF = 1.5
 _SURE_DOF = 0.1
+FEWEST_FIELDS = 8
+"""So that those learned from are enough when one in eight is held back."""
 _FOLDS = 8
 _JUDGED_DOF = 2.0
-_NO_PRIOR_DOF = 100.0
+_EXPECTED_DOF = 2.0
 _SHOWN = 5
 _TOLD, _WITHIN, _WRONG_SIDE = 0.7, 0.95, 0.02
 
 
 @dataclass(frozen=True)
 class AxialQuality:
-    """Errors of single frames on fields held back, without any prior; of frames within two depths of field.
+    """Errors of single frames on fields held back, of which only that they lie within two depths of field is known.
 
     told: share of the frames that told anything; the rest is of these. median_um, p95_um: of the absolute error.
     wrong_side: share of frames beyond half a depth of field whose side was mistaken. within: share of errors that stay
@@ -117,7 +119,7 @@ def _fitted(shots: Sequence[Shot], known: Survey, dof_um: float) -> float | None
 
 
 def axial_quality(stacks: Sequence[Stack], optics: FocusOptics) -> AxialQuality:
-    """How well single frames are judged by a curve learned from the other fields. Needs as many as `learn_curve`.
+    """How well single frames are judged by a curve learned from the other fields; needs `FEWEST_FIELDS`.
 
     As in a scan, the judge first sees a frame near focus of each of a few fields.
     """
@@ -133,7 +135,7 @@ def axial_quality(stacks: Sequence[Stack], optics: FocusOptics) -> AxialQuality:
         for stack in stacks[fold::folds]:
             for offset, features in zip(stack.offset_um, stack.features, strict=True):
                 if abs(offset) <= _JUDGED_DOF * dof_um:
-                    found = judge.judge(features, 0.0, _NO_PRIOR_DOF * dof_um, dof_um / 2)
+                    found = judge.judge(features, 0.0, _EXPECTED_DOF * dof_um, dof_um / 2)
                     told.append(found.familiar)
                     errors.append(found.offset_um - offset)
                     offsets.append(offset)

@@ -71,7 +71,7 @@ class SlideJudge:
         mean = float(posterior @ offset)
         sigma = math.sqrt(float(posterior @ (offset - mean) ** 2) + self.curve.step_um**2 / 12)
         within = float(posterior[np.abs(offset) <= tolerance_um].sum())
-        return Judgement(mean, sigma, within, bool(squared.min() < _UNFAMILIAR * FEATURES))
+        return Judgement(mean, sigma, within, familiar=bool(told.max() > nothing))
 
     def _refresh(self) -> None:
         factor = np.linalg.cholesky(self.curve.covariance + self._doubt)

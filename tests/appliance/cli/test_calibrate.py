@@ -9,17 +9,19 @@ from appliance.cli.exits import Exit
 from appliance.journal import JournalReader
 from tests.appliance.cli.conftest import SMALL, Ran
 
-MEASURE = ("calibrate", "focus", "--twin", "--seed", "31", "--fields", "12", *SMALL, "--json", "result.json")
+CROWDED = (*SMALL, "--twin-set", "slide.serous.nucleated_per_field={low: 600, high: 700}")
+"""Cells all over, so that a quarter of the sensor shows enough of them in nearly every place."""
+MEASURE = ("calibrate", "focus", "--twin", "--seed", "31", "--fields", "12", *CROWDED, "--json", "result.json")
 
 
 def test_a_calibrated_device_judges_single_pictures(cytoscan: Callable[..., Ran], tmp_path: Path) -> None:
     measured = cytoscan(*MEASURE)
     assert measured.code == 0, measured.out + measured.err
     assert measured.result["trusted"] is True
-    assert measured.result["fields"] >= 6
+    assert measured.result["fields"] >= 8
     kept = list(tmp_path.rglob("focus-curve-450x-na0.50.npz"))
     assert len(kept) == 1
-    scanned = cytoscan("scan", "--twin", "--seed", "32", "--fields", "4", *SMALL)
+    scanned = cytoscan("scan", "--twin", "--seed", "32", "--fields", "4", *CROWDED)
     assert scanned.code == 0, scanned.out + scanned.err
     (journal,) = tmp_path.rglob("journal.sqlite")
     with JournalReader.open(journal) as reader:
