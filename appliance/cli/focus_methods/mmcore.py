@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterable
 
 import useq
+from pymmcore_plus import configure_logging
 from pymmcore_plus.experimental.unicore import UniMMCore
 from pymmcore_plus.mda import MDAEngine
 
@@ -22,6 +23,9 @@ from appliance.scan.plan import PlannedField
 
 _BESIDE = 5
 _LOOK_S = 1.0
+
+# It looks for a Micro-Manager installation, which Python devices do without, and says at length that there is none.
+configure_logging(file=None, log_to_stderr=False)
 
 
 class RunnerEnded(RuntimeError):
