@@ -69,7 +69,9 @@ def method_parts(rows: Sequence[Mapping[str, Any]] | None) -> list[str]:
     return [
         "## Methods compared",
         "Each learned from the same unlabelled negative fields for as many steps, and was measured on the same "
-        "validation slides: slide AUROC by how a slide's cells become one score.",
+        "validation slides: slide AUROC by how a slide's cells become one score. With ten slides of each kind an AUROC "
+        "of 0.7 has a standard error of 0.12 (Hanley and McNeil, Radiology 143 (1982) 29): rows that are nearer to "
+        "each other than that do not differ for sure.",
         ablation_table(rows),
     ]
 
