@@ -35,7 +35,7 @@ class Visit:
 class Spent:
     """Over whole slides: exposures with the survey; seconds in all, waited for the devices, and computed by the host.
 
-    What is computed while the stage moves hides behind the move, so that the last two may add up to more than all.
+    What is computed while the stage moves is not waited for again: the last two add up to all.
     ideal_s: what the same plan takes without any focusing, see `ideal_seconds`.
     """
 
