@@ -98,6 +98,9 @@ class PaintedSlide:
     def heights(self) -> list[float]:
         return [z for _, _, z in self.log]
 
+    def now_s(self) -> float:
+        return 0.3 * len(self.log)
+
     def go_to(self, x_um: float, y_um: float, z_um: float | None = None) -> None:
         self._at = (x_um, y_um)
 

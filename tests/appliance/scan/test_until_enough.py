@@ -136,8 +136,9 @@ def test_the_scan_loop_leaves_off_when_its_reader_has_enough_and_retracts(
 ) -> None:
     retracted: list[bool] = []
     rig = SimpleNamespace(meter=Meter(), retract=lambda: retracted.append(True))
-    monkeypatch.setattr(scanner, "survey", lambda *_: None)
-    monkeypatch.setattr(scanner, "_capture", lambda _rig, field, *_: capture(field.index))
+    captures = SimpleNamespace(of=lambda fields: (capture(field.index) for field in fields))
+    monkeypatch.setattr(scanner, "survey", lambda *_, **__: None)
+    monkeypatch.setattr(scanner, "Captures", lambda *_: captures)
     sink, stop = Sink(), threading.Event()
     reader = Reader(
         RUN, FixedScorer(), sink, RULES, queue_length=1, done=lambda _: None, suffices=lambda r: r.index >= enough_at
