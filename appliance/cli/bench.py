@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from appliance.assays import load_assay
+from appliance.assays import Assay, load_assay
 from appliance.assays.model import AfbGrading
 from appliance.cli.bench_engine import bench_engine
 from appliance.cli.bench_focus import Order, bench_focus
@@ -120,20 +120,14 @@ def grades(
 ) -> None:
     """AFB: grades of unseen smears from none to many bacilli; fields are drawn in-process, near focus."""
     settings = load_settings(None, [f"engines.afb={engine}"] if engine else [])
-    assay = load_assay("afb")
-    if not isinstance(assay.grading, AfbGrading):
-        raise typer.BadParameter("the assay afb has no smear tables")
     scale = OpticsSection.model_validate({"magnification": magnification}).magnification
-    _show(bench_grades(assay, assay.grading, settings, slides, fields, seed, scale), json_path)
+    _show(bench_grades(*_smears(), settings, slides, fields, seed, scale), json_path)
 
 
 @app.command()
 def stopping(slides: Slides = 1000, seed: Seed = 1, json_path: JsonPath = None) -> None:
     """AFB: how often a reading ends early, how often wrongly, and what it saves; counts are drawn, not pictures."""
-    assay = load_assay("afb")
-    if not isinstance(assay.grading, AfbGrading):
-        raise typer.BadParameter("the assay afb has no smear tables")
-    _show(bench_stopping(assay, assay.grading, load_settings(), slides, seed), json_path)
+    _show(bench_stopping(*_smears(), load_settings(), slides, seed), json_path)
 
 
 @app.command()
@@ -152,6 +146,13 @@ def engine(
     packages = {name: engine or shipped(load_assay(name).name) for name in names}
     record = runtime_record(load_settings()) if keep else None
     _show(bench_engine(packages, rounds, seed, keep=record), json_path)
+
+
+def _smears() -> tuple[Assay, AfbGrading]:
+    assay = load_assay("afb")
+    if not isinstance(assay.grading, AfbGrading):
+        raise typer.BadParameter("the assay afb has no smear tables")
+    return assay, assay.grading
 
 
 def _shares(text: str, option: str) -> list[float]:

@@ -66,7 +66,7 @@ def focus(
     twin_set: Annotated[list[str] | None, typer.Option(help="Twin: one setting as a.b=value. Repeatable.")] = None,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the figures here.")] = None,
 ) -> None:
-    """Take fields of any well stained slide through focus, and learn to tell focus from one picture.
+    """Take fields of any well stained slide of an assay through focus, and learn to tell focus from one picture.
 
     Exit code 9: this device cannot; scans then bracket every field, as before.
     """
@@ -80,7 +80,7 @@ def focus(
             lying = TwinSlide(loaded.name, settings.optics.magnification, seed, na=na, more=tuple(twin_set or ()))
             settings = stack.enter_context(twin_session(lying, settings))
         measured = calibrate(settings, loaded, fields, _Told())
-        path = focus_curve(settings)
+        path = focus_curve(settings, loaded.name)
         good = trustworthy(measured.quality)
         if good:
             save_curve(path, measured.curve)
@@ -95,7 +95,7 @@ def focus(
     console.print(
         f"Kept in {path}; scans use it from now on."
         if good
-        else "That is too little to be relied on: scans of this device bracket every field."
+        else "That is too little to be relied on: no curve is kept, and scans of this device bracket every field."
     )
     if json_path is not None:
         write_json(json_path, {"trusted": good, "exposures": measured.exposures, **asdict(quality)})
@@ -115,11 +115,9 @@ def calibrate(settings: Settings, assay: Assay, fields: int, listener: ScanListe
         listener.opened(camera)
         stage.home()
         rig = Rig(stage, camera, CameraSettings(settings.camera.exposure_ms, settings.camera.gain_db))
-        try:
+        with rig.retracting():
             places = [(f.x_um, f.y_um) for f in plan_for(own, assay, rig.info).fields]
             return calibrate_on(rig, places, fields, settings.focus, optics, listener.step)
-        finally:
-            rig.retract()
 
 
 def calibrate_on(

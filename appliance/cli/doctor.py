@@ -15,7 +15,7 @@ from rich.text import Text
 
 from appliance.assays import known_assays, load_assay
 from appliance.cli.exits import Exit
-from appliance.cli.hardware import focus_curve, open_camera, scorer
+from appliance.cli.hardware import axial_curve, focus_curve, open_camera, scorer
 from appliance.cli.hub_session import local_hub
 from appliance.cli.plain_console import plain_console
 from appliance.cli.result import write_json
@@ -23,8 +23,6 @@ from appliance.cli.twin_session import TwinSlide, twin_session
 from appliance.errors import ApplianceError, SettingsError
 from appliance.journal import Journal, require_free_space
 from appliance.messages.clock import read_clock
-from appliance.scan.focus.curve_file import load_curve
-from appliance.scan.focus.optics import FocusOptics
 from appliance.settings import Settings, load_settings
 from drivers.camera.frame import CameraSettings
 from drivers.errors import DeviceError
@@ -80,7 +78,9 @@ def examine(settings: Settings) -> Iterator[Check]:
     """All checks, in the order in which a fault would show in a scan."""
     yield from _stage(settings)
     yield _check("camera", lambda: _camera(settings))
-    yield _focus(settings)
+    for assay in known_assays():
+        if settings.optics.magnification in load_assay(assay).magnifications:
+            yield _focus(settings, assay)
     for assay in known_assays():
         yield _check(f"engine {assay}", lambda name=assay: _engine(settings, name))  # type: ignore[misc]
     yield _check("journal", lambda: _journal(settings))
@@ -134,16 +134,17 @@ def _camera(settings: Settings) -> str:
     )
 
 
-def _focus(settings: Settings) -> Check:
-    path = focus_curve(settings)
+def _focus(settings: Settings, assay: str) -> Check:
+    name = f"focus {assay}"
     try:
-        curve = load_curve(path, FocusOptics(settings.optics.na, settings.optics.um_per_px))
+        curve = axial_curve(settings, assay)
     except SettingsError as error:
-        return Check("focus", ok=False, found=error.what, remedy=error.remedy)
+        return Check(name, ok=False, found=error.what, remedy=error.remedy)
     if curve is None:
-        found = "not calibrated: every field is bracketed, which takes about three times as many exposures"
-        return Check("focus", ok=True, found=found, remedy="Load a well stained slide and `cytoscan calibrate focus`.")
-    return Check("focus", ok=True, found=f"one picture tells focus, by {path}")
+        found = "not calibrated: every field is bracketed, which takes more exposures"
+        remedy = f"Load a well stained slide and `cytoscan calibrate focus --assay {assay}`."
+        return Check(name, ok=True, found=found, remedy=remedy)
+    return Check(name, ok=True, found=f"one picture tells focus, by {focus_curve(settings, assay)}")
 
 
 def _engine(settings: Settings, name: str) -> str:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from appliance.assays.model import Assay
 from appliance.errors import SettingsError
+from appliance.scan.focus.axial import AxialCurve
+from appliance.scan.focus.curve_file import load_curve
+from appliance.scan.focus.optics import FocusOptics
 from appliance.settings.model import Settings
 from drivers.camera.frame import Camera
 from drivers.camera.replay import ReplayCamera
@@ -56,10 +59,20 @@ def runtime_record(settings: Settings) -> Path:
     return settings.journal.path.parent / "engine-runtime.json"
 
 
-def focus_curve(settings: Settings) -> Path:
-    """Where `calibrate focus` keeps the axial curve of this device for the objective in force."""
+def focus_curve(settings: Settings, assay: str) -> Path:
+    """Where `calibrate focus` keeps the axial curve of this device for the objective in force.
+
+    Each assay has its own, since stain and specimen are part of what is learned; and each kind of camera, lest what the
+    twin taught, or a slide of kept pictures, be used on a patient's.
+    """
     optics = settings.optics
-    return settings.journal.path.parent / f"focus-curve-{optics.magnification}x-na{optics.na:.2f}.npz"
+    name = f"focus-curve-{settings.camera.kind}-{assay}-{optics.magnification}x-na{optics.na:.2f}.npz"
+    return settings.journal.path.parent / name
+
+
+def axial_curve(settings: Settings, assay: str) -> AxialCurve | None:
+    """The curve that is kept there, None where this device was not calibrated. Raises SettingsError."""
+    return load_curve(focus_curve(settings, assay), FocusOptics(settings.optics.na, settings.optics.um_per_px))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import appliance
 from appliance.assays.model import Assay
-from appliance.cli.hardware import focus_curve, hardware, scorer
+from appliance.cli.hardware import axial_curve, hardware, scorer
 from appliance.cli.report_input import report_data
 from appliance.errors import JournalError, PlanError, SettingsError
 from appliance.journal import Journal, require_free_space
@@ -22,8 +22,6 @@ from appliance.messages.verdict import Origin, verdict_message
 from appliance.records import FieldRecord, Finding, SlideRun
 from appliance.report import write_report
 from appliance.scan.events import ScanListener
-from appliance.scan.focus.curve_file import load_curve
-from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.interpret import ReadingRules
 from appliance.scan.plan import Plan, Region, Shape, check_limits, make_plan
 from appliance.scan.reader import Reader
@@ -85,7 +83,7 @@ def read_slide(
     settings.journal.path.parent.mkdir(parents=True, exist_ok=True)
     with scorer(settings, assay) as (package, engine), Journal.open(settings.journal.path) as journal:
         check_operating_point(assay, package.operating_point)
-        curve = load_curve(focus_curve(settings), FocusOptics(settings.optics.na, settings.optics.um_per_px))
+        curve = axial_curve(settings, assay.name)
         require_free_space(settings.journal.path, settings.journal.min_free_mb)
         listener.step("homing")
         with hardware(settings) as (stage, camera):

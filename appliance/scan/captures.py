@@ -27,7 +27,7 @@ from drivers.errors import FrameTimeout
 _TIGHT_DOF = 0.5
 """A prediction less certain than this is not left to one frame."""
 _PAYS = 0.85
-"""Share of fields that their first frame must settle: going back costs about six times what waiting would have."""
+"""Share of fields that their first frame must settle. Own estimate: going back takes some 0.25 s, waiting 0.04 s."""
 _MEMORY = 20
 
 

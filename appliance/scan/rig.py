@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from drivers.camera.frame import Camera, CameraSettings, Frame, FrameStatus
-from drivers.errors import FrameTimeout
+from drivers.errors import DeviceError, FrameTimeout
 from drivers.stage import Move, Mover
 
 
@@ -103,6 +103,18 @@ class Rig:
         """Objective away from the slide; the next exposure moves Z again."""
         self.z_um, self._under_way = None, None
         self._stage.retract()
+
+    @contextmanager
+    def retracting(self) -> Iterator[None]:
+        """Retracts on every way out of the block. Raises DeviceError when that fails after all went well."""
+        try:
+            yield
+        except BaseException:
+            # What went wrong first is what the person must hear of; the stage has made itself safe where it could.
+            with suppress(DeviceError):
+                self.retract()
+            raise
+        self.retract()
 
     def _arrive(self) -> None:
         """Wait for what was set off; only what is waited for here counts as time of moving and settling."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Set
-from contextlib import suppress
 
 from appliance.errors import ApplianceError
 from appliance.scan.captures import Captures
@@ -19,7 +18,6 @@ from appliance.scan.plan import Plan
 from appliance.scan.reader import Reader
 from appliance.scan.rig import Rig
 from appliance.settings import Settings
-from drivers.errors import DeviceError
 
 
 class Stopped(ApplianceError):
@@ -47,7 +45,7 @@ def scan(
     if not todo:
         return
     optics = FocusOptics(settings.optics.na, settings.optics.um_per_px)
-    try:
+    with rig.retracting():
         listener.step("surveying")
         known = survey(rig, [(f.x_um, f.y_um) for f in plan.fields], settings.focus, optics, curve=curve)
         listener.surveyed(rig.meter.take())
@@ -58,12 +56,6 @@ def scan(
                 break
             _end_if(stop)
         reader.finish()
-    except BaseException:
-        # What went wrong first is what the person must hear of; the stage has made itself safe where it could.
-        with suppress(DeviceError):
-            rig.retract()
-        raise
-    rig.retract()
 
 
 def _end_if(stop: threading.Event) -> None:

@@ -19,7 +19,7 @@ def test_a_calibrated_device_judges_single_pictures(cytoscan: Callable[..., Ran]
     assert measured.code == 0, measured.out + measured.err
     assert measured.result["trusted"] is True
     assert measured.result["fields"] >= 8
-    kept = list(tmp_path.rglob("focus-curve-450x-na0.50.npz"))
+    kept = list(tmp_path.rglob("focus-curve-twin-serous-450x-na0.50.npz"))
     assert len(kept) == 1
     scanned = cytoscan("scan", "--twin", "--seed", "32", "--fields", "4", *CROWDED)
     assert scanned.code == 0, scanned.out + scanned.err

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.cli.result import write_json
 from appliance.scan.focus.axial import AxialCurve, Stack, learn_curve
 from appliance.scan.focus.bands import BANDS, FEATURES
 from appliance.scan.focus.calibrate import measure_stacks
@@ -155,11 +156,10 @@ def main() -> None:
         assignments.append(f"optics.na={given.na}")
     learned, optics = stacks_of(given.seed, given.fields, assignments)
     unseen, _ = stacks_of(given.seed + 1, given.fields, assignments)
-    text = json.dumps({"na": optics.na, "dof_um": optics.dof_um, **compare(learned, unseen, optics)}, indent=2)
-    sys.stdout.write(text + "\n")
+    found = {"na": optics.na, "dof_um": optics.dof_um, **compare(learned, unseen, optics)}
+    sys.stdout.write(json.dumps(found, indent=2) + "\n")
     if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(text + "\n")
+        write_json(given.json, found)
 
 
 if __name__ == "__main__":

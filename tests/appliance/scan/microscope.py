@@ -5,6 +5,7 @@ from __future__ import annotations
 from appliance.cli.bench_focus import plan_over
 from appliance.scan.rig import Rig
 from drivers.camera.frame import CameraSettings
+from drivers.stage import Position
 from drivers.twin.settings import TwinSettings
 from drivers.twin.virtual import FieldShelf, VirtualMicroscope
 
@@ -14,10 +15,14 @@ class Microscope(Rig):
 
     def __init__(self, settings: TwinSettings) -> None:
         self.shelf = FieldShelf(settings)
-        scope = VirtualMicroscope(self.shelf)
+        self._scope = scope = VirtualMicroscope(self.shelf)
         self.settings = settings
         self.truths = scope.truths
         super().__init__(scope.stage, scope.camera, CameraSettings(5.0), clock=scope.clock)
+
+    def position(self) -> Position:
+        """Where the controller counts the axes to be."""
+        return self._scope.stage.position()
 
     def places(self, fields: int) -> list[tuple[float, float]]:
         """Fields over the specimen."""

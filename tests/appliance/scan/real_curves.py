@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.cli.result import write_json
 from appliance.scan.focus.estimate import Peak, Sample, fit_peak, missing_sample
 
 SETS = ("WBC", "BMA", "TBF")
@@ -143,11 +144,9 @@ def main() -> None:
     figures = {
         f"{name} {measure}": asdict(measure_set(given.folder / name, measure)) for name in SETS for measure in MEASURES
     }
-    text = json.dumps(figures, indent=2)
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(json.dumps(figures, indent=2) + "\n")
     if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(text + "\n")
+        write_json(given.json, figures)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from appliance.scan.rig import Rig
 from appliance.settings import load_settings
 from drivers.camera.frame import CameraSettings, FrameStatus
 from drivers.camera.twin import TwinCamera
-from drivers.errors import FrameTimeout
+from drivers.errors import FrameTimeout, LinkLost
 from drivers.stage import open_stage
 from drivers.twin.launch import TwinProcess
 from drivers.twin.settings import load_settings as twin_settings
@@ -52,6 +52,34 @@ def test_the_same_height_again_needs_no_move(tmp_path: Path) -> None:
         rig.meter.take()
         rig.expose_at(3_000)
         assert rig.meter.take().seconds["move"] == 0
+
+
+def test_a_move_set_off_is_waited_for_once_and_retracting_ends_it(tmp_path: Path) -> None:
+    with rig_on_twin(tmp_path) as rig:
+        rig.go_to(38_000, 13_000, 3_000)
+        rig.meter.take()
+        rig.set_off(38_500, 13_000, 3_001)
+        rig.go_to(38_500, 13_000, 3_005)
+        assert rig.z_um == 3_001
+        assert rig.meter.take().seconds["move"] > 0
+        rig.set_off(39_000, 13_000, 3_002)
+        with rig.retracting():
+            pass
+        assert rig.z_um is None
+        rig.go_to(38_500, 13_000, 3_001)
+        assert rig.expose_at(3_001).status is FrameStatus.OK
+
+
+def test_what_went_wrong_first_comes_out_of_retracting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise LinkLost("no answer", remedy="none")
+
+    with rig_on_twin(tmp_path) as rig:
+        monkeypatch.setattr(rig, "retract", broken)
+        with pytest.raises(KeyError, match="first"), rig.retracting():
+            raise KeyError("first")
+        with pytest.raises(LinkLost, match="no answer"), rig.retracting():
+            pass
 
 
 def test_incomplete_and_stale_frames_are_taken_again(tmp_path: Path) -> None:
