@@ -18,6 +18,7 @@ from appliance.journal import Journal, JournalReader
 from appliance.scan import until_enough
 from appliance.scan.plan import Plan
 from appliance.scan.reader import Reader
+from appliance.scan.rig import Rig
 from appliance.settings import Settings, load_settings
 from drivers.camera.frame import CameraInfo, CameraSettings, PixelFormat
 from engines.package import load_package, shipped
@@ -118,3 +119,24 @@ def test_killed_between_the_last_field_and_the_verdict_it_visits_nothing_more(
     assert done.fields == before
     assert (done.resumed, told.ended) == (len(before), [len(before)])
     assert done.verdict.stopped_early
+
+
+@pytest.mark.parametrize(
+    ("asked", "assays", "expected"),
+    [(None, "fast", "fast"), (None, "exact", "exact"), ("exact", "fast", "exact"), ("fast", "exact", "fast")],
+)
+def test_focus_is_as_exact_as_the_settings_or_else_the_assay_say(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str | None, assays: str, expected: str
+) -> None:
+    seen, scan = [], until_enough.scan
+
+    def noted(rig: Rig, plan: Plan, recorded: Set[int], given: Settings, *more: object) -> None:
+        seen.append(given.focus.mode)
+        scan(rig, plan, recorded, given, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(until_enough, "scan", noted)
+    assay = load_assay("afb")
+    assay = assay.model_copy(update={"reading": assay.reading.model_copy(update={"focus": assays})})
+    own = settings.model_copy(update={"focus": settings.focus.model_copy(update={"mode": asked})})
+    read_slide(own, assay, Order("S26-2", "A", "tester"), tmp_path / "report.html", Told(), threading.Event())
+    assert seen == [expected]

@@ -159,6 +159,25 @@ def test_what_three_pictures_leave_open_is_bracketed(
     assert abs(scope.truths[done.frame.frame_id].off_um) <= DOF_UM / 2
 
 
+@pytest.mark.parametrize("judging", [True, False])
+@pytest.mark.parametrize("off_dof", [-0.4, 0.0, 0.4])
+def test_exact_goes_on_until_the_frame_is_sharpest(
+    surveyed: tuple[Microscope, Survey, tuple[float, float], float], off_dof: float, judging: bool
+) -> None:
+    """Where fast would keep the first frame: it lies within half a depth of field."""
+    scope, known, place, best_um = surveyed
+    scope.go_to(*place)
+    view = known.view if judging else replace(known.view, judge=None)
+    prediction = Prediction(best_um + off_dof * DOF_UM, 0.4 * DOF_UM)
+    done = focus_field(scope, prediction, view, FocusSection(mode="exact"), OPTICS)
+    assert done.outcome is Outcome.USABLE
+    assert done.result.exposures <= FocusSection().max_exposures
+    assert done.frame is not None
+    assert abs(scope.truths[done.frame.frame_id].off_um) <= 0.2 * DOF_UM
+    if off_dof:
+        assert done.result.exposures > 1
+
+
 def test_the_surface_hears_what_the_picture_said_and_not_its_own_prediction(
     surveyed: tuple[Microscope, Survey, tuple[float, float], float],
 ) -> None:
