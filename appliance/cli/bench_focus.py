@@ -13,6 +13,7 @@ once. The truth is read here alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,9 +38,14 @@ from drivers.camera.frame import CameraSettings
 from drivers.twin.settings import TwinSettings
 from drivers.twin.virtual import FieldShelf, VirtualMicroscope
 
-OURS, BRACKETED = "ours", "ours_bracketed"
+OURS, EXACT, UNJUDGED = "ours", "ours_exact", "ours_uncalibrated"
+_OWN = (OURS, EXACT, UNJUDGED)
 _EXPOSURE_MS = 5.0
 _PLANNED = 200
+_BACKLASH_UM = 1.5
+_SIDE_UM = 600.0
+"""Of the square of a cytospin that one field takes up, the rim's lost parts included."""
+_CYTOSPIN_UM = 6_000.0
 _Made = TypeVar("_Made")
 
 
@@ -64,9 +70,13 @@ class Order:
     calibrated: int = FIELDS
 
     def slide(self, seed: int) -> TwinSettings:
-        """The twin with one of the slides. Raises BadTwinSettings."""
+        """The twin with one of the slides, large enough for its fields. Raises BadTwinSettings."""
         assay = "serous" if self.magnification == 450 else "afb"
-        return TwinSlide(assay, self.magnification, seed, na=self.na, harsh=self.harsh, more=self.more).settings()
+        across_um = max(_CYTOSPIN_UM, _SIDE_UM * math.sqrt(self.fields))
+        more = (f"slide.serous.diameter_um={across_um:.0f}", *self.more)
+        twin = TwinSlide(assay, self.magnification, seed, na=self.na, harsh=self.harsh, more=more).settings()
+        z = twin.mechanics.z.model_copy(update={"backlash_um": _BACKLASH_UM})
+        return twin.model_copy(update={"mechanics": twin.mechanics.model_copy(update={"z": z})})
 
 
 @dataclass
@@ -131,7 +141,7 @@ def bench_focus(order: Order, focus: FocusSection) -> dict[str, object]:
             courses[name].append(course)
         console.print(f"slide {seed}: {len(courses[OURS][-1].visits)} fields by {len(methods)} methods")
     rows = {name: _row(done, optics.dof_um) for name, done in courses.items()}
-    peers: dict[str, object] = {name: row for name, row in rows.items() if name not in {OURS, BRACKETED}}
+    peers: dict[str, object] = {name: row for name, row in rows.items() if name not in _OWN}
     return {
         "na": optics.na,
         "dof_um": optics.dof_um,
@@ -140,8 +150,7 @@ def bench_focus(order: Order, focus: FocusSection) -> dict[str, object]:
         "seed": order.seed,
         "harsh": order.harsh,
         "curve": learned,
-        OURS: rows[OURS],
-        BRACKETED: rows[BRACKETED],
+        **{name: rows[name] for name in _OWN},
         "peers": {**peers, **{name: {"skipped": reason} for name, reason in skipped.items()}},
     }
 
@@ -158,7 +167,8 @@ def plan_over(shelf: FieldShelf, fields: int) -> tuple[PlannedField, ...]:
 
 def _methods(focus: FocusSection, curve: AxialCurve | None, *, peers: bool) -> tuple[dict[str, Method], dict[str, str]]:
     """All that can run, ours first, and why the others cannot."""
-    methods, skipped = {OURS: ours(focus, curve), BRACKETED: ours(focus, None)}, {}
+    fast, exact = (focus.model_copy(update={"mode": mode}) for mode in ("fast", "exact"))
+    methods, skipped = {OURS: ours(fast, curve), EXACT: ours(exact, curve), UNJUDGED: ours(fast, None)}, {}
     for name, load in PEERS.items() if peers else ():
         try:
             methods[name] = load()

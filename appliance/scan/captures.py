@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from appliance.records import FocusResult, Outcome
-from appliance.scan.focus.field import first_height_um, focus_field, judge_frame
+from appliance.scan.focus.field import Seen, first_height_um, focus_field, judge_frame
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.focus.search import Focused
 from appliance.scan.focus.surface import Observation, Prediction
@@ -49,10 +49,11 @@ class Haste:
 
 @dataclass(frozen=True)
 class _Later:
-    """A field that its first frame did not settle: where to search for it, and what was spent on it."""
+    """A field that its first frame did not settle: what was expected, what the frame told, and what was spent on it."""
 
     field: PlannedField
     prediction: Prediction
+    seen: Seen
     spent: Meter
 
 
@@ -83,7 +84,7 @@ class Captures:
                 else:
                     later.append(found)
             for left in reversed(later):
-                yield self._stayed(left.field, left.prediction, left.spent)
+                yield self._stayed(left.field, left.prediction, left.spent, left.seen)
 
     def _predict(self, field: PlannedField) -> Prediction:
         return self._known.surface.predict(field.x_um, field.y_um, self._rig.now_s())
@@ -92,21 +93,21 @@ class Captures:
         tight_um = _TIGHT_DOF * self._optics.dof_um
         return self._known.view.judge is not None and self._haste.pays and self._predict(field).sigma_um <= tight_um
 
-    def _go_to(self, field: PlannedField, prediction: Prediction) -> float:
+    def _go_to(self, field: PlannedField, prediction: Prediction, seen: Seen | None = None) -> float:
         """Wait until the stage stands over a field; at which height."""
-        height_um = self._first_um(prediction)
+        height_um = self._first_um(prediction, seen)
         self._rig.go_to(field.x_um, field.y_um, height_um)
         self._arrived = dict(self._rig.meter.seconds)
         return height_um if self._rig.z_um is None else self._rig.z_um
 
-    def _first_um(self, prediction: Prediction) -> float:
-        return first_height_um(prediction, self._known.view, self._settings, self._optics)
+    def _first_um(self, prediction: Prediction, seen: Seen | None = None) -> float:
+        return first_height_um(prediction, self._settings, self._optics, seen)
 
-    def _stayed(self, field: PlannedField, prediction: Prediction, spent: Meter) -> Capture:
+    def _stayed(self, field: PlannedField, prediction: Prediction, spent: Meter, seen: Seen | None = None) -> Capture:
         """Stay until the field is settled."""
-        self._go_to(field, prediction)
+        self._go_to(field, prediction, seen)
         try:
-            focused = focus_field(self._rig, prediction, self._known.view, self._settings, self._optics)
+            focused = focus_field(self._rig, prediction, self._known.view, self._settings, self._optics, seen)
         except FrameTimeout as error:
             focused = self._no_frame(prediction, error)
         if not spent.exposures:
@@ -126,7 +127,7 @@ class Captures:
         self._haste.note(settled=isinstance(found, Focused))
         if isinstance(found, Focused):
             return self._captured(field, found, Meter())
-        return _Later(field, found, self._rig.meter.take())
+        return _Later(field, prediction, found, self._rig.meter.take())
 
     def _no_frame(self, prediction: Prediction, error: FrameTimeout) -> Focused:
         result = FocusResult(prediction.z_um, None, 0.0, "no frame", self._rig.meter.exposures, prediction.z_um)
@@ -142,7 +143,7 @@ class Captures:
         seconds = _parts(self._arrived, self._rig.meter, total_s)
         meter = self._rig.meter.take()
         meter.add(spent)
-        result = replace(focused.result, exposures=focused.result.exposures + spent.exposures)
+        result = replace(focused.result, exposures=meter.exposures)
         return Capture(field, focused.outcome, focused.reason, result, focused.frame, meter, seconds)
 
 

@@ -16,8 +16,8 @@ from appliance.scan.focus.axial import AxialCurve
 from appliance.scan.focus.bands import measure_bands
 from appliance.scan.focus.baseline import Baseline, learn_baseline
 from appliance.scan.focus.content import look
-from appliance.scan.focus.estimate import Peak, Sample, fit_peak
-from appliance.scan.focus.field import HIDDEN, focus_field
+from appliance.scan.focus.estimate import Peak, Sample, fit_peak, usual_width
+from appliance.scan.focus.field import HIDDEN, bracket_field
 from appliance.scan.focus.judge import SlideJudge
 from appliance.scan.focus.measure import Measurement, measure
 from appliance.scan.focus.optics import FocusOptics
@@ -182,7 +182,7 @@ class _Surveyor:
 
     def _focused(self, place: Place, prediction: Prediction) -> bool:
         """Focus as a field is focused; learn from it. False where the next place should be tried."""
-        field = focus_field(self._device, prediction, self._view(), self._settings, self._optics)
+        field = bracket_field(self._device, prediction, self._view(), self._settings, self._optics)
         self._exposures += field.result.exposures
         peak = field.peak
         self._points.append(SurveyPoint(*place, peak.z_um if peak else None, field.outcome, field.reason))
@@ -214,8 +214,7 @@ class _Surveyor:
 
     def _view(self) -> View:
         usual = USUAL_WIDTH_DOF * self._optics.dof_um
-        width = math.exp(sum(map(math.log, self._widths)) / len(self._widths)) if self._widths else usual
-        return View(self._baseline, width, self._evenness, self._inked())
+        return View(self._baseline, usual_width(self._widths, usual), self._evenness, self._inked())
 
     def _inked(self) -> bool:
         """Whether most places lay under ink when they were first looked at."""
