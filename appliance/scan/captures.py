@@ -1,8 +1,8 @@
 """From planned fields to captures: the stage goes on while the last frame is judged, and comes back where it must.
 
-A field that is expected to be settled by its first frame is left as soon as that is taken. When the frame says
-otherwise after all, the field is visited again at the end of its row, with what the frame told of its height. Whether
-leaving early pays is learned from the fields before.
+A field that is expected to be settled by its first frame is left as soon as that is exposed. When the frame says
+otherwise after all, or does not come, the field is visited again at the end of its row, with what the frame told of its
+height. Whether leaving early pays is learned from the fields before.
 """
 
 from __future__ import annotations
@@ -115,15 +115,14 @@ class Captures:
         return self._captured(field, focused, spent)
 
     def _passed(self, field: PlannedField, following: PlannedField) -> Capture | _Later:
-        """One frame, judged on the way to the next field."""
+        """One frame, read out and judged on the way to the next field; where none comes, the field is left open."""
+        onward_um = self._first_um(self._predict(following))
         z_um = self._go_to(field, self._predict(field))
         prediction = self._predict(field)
-        try:
-            frame = self._rig.expose_at(z_um)
-        except FrameTimeout as error:
-            return self._captured(field, self._no_frame(prediction, error), Meter())
-        self._rig.set_off(following.x_um, following.y_um, self._first_um(self._predict(following)))
-        found = judge_frame(frame, z_um, prediction, self._known.view, self._settings, self._optics)
+        frame = self._rig.expose_and_leave(z_um, (following.x_um, following.y_um, onward_um))
+        found: Focused | Prediction = prediction
+        if frame is not None:
+            found = judge_frame(frame, z_um, prediction, self._known.view, self._settings, self._optics)
         self._haste.note(settled=isinstance(found, Focused))
         if isinstance(found, Focused):
             return self._captured(field, found, Meter())
