@@ -130,7 +130,7 @@ def bench_focus(order: Order, focus: FocusSection) -> dict[str, object]:
     twin = order.slide(order.seed)
     optics = FocusOptics(twin.optics.aperture, twin.optics.scale_um)
     focus = focus.model_copy(update={"reference_z_um": twin.reference_z_um})
-    curve, learned = _axial_curve(order, focus, optics, console.print)
+    curve, learned = axial_curve_for(order, focus, optics, console.print)
     methods, skipped = _methods(focus, curve, peers=order.peers)
     for name, reason in skipped.items():
         console.print(f"{name} is left out: {reason}")
@@ -208,7 +208,7 @@ def _sharp_um(shelf: FieldShelf, planned: tuple[PlannedField, ...], reference_um
     raise PlanError("The slide shows no specimen in any planned field.", remedy="Choose another seed or more fields.")
 
 
-def _axial_curve(
+def axial_curve_for(
     order: Order, focus: FocusSection, optics: FocusOptics, say: Callable[[str], None]
 ) -> tuple[AxialCurve | None, dict[str, object]]:
     """The curve from its file, or measured on a slide that is not among those to come; and what is known of it.

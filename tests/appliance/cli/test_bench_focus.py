@@ -161,11 +161,11 @@ def test_a_curve_is_measured_on_a_slide_that_is_not_compared_and_kept(
     monkeypatch.setattr(bench, "_calibrated", measured)
     optics = FocusOptics(0.5, 0.293)
     order = Order(2, 3, 40, curve=tmp_path / "kept.npz")
-    curve, known = bench._axial_curve(order, FocusSection(), optics, lambda _: None)
+    curve, known = bench.axial_curve_for(order, FocusSection(), optics, lambda _: None)
     assert curve is not None
     assert asked == [42]
     assert known["from"] == "slide 42"
-    held, again = bench._axial_curve(order, FocusSection(), optics, lambda _: None)
+    held, again = bench.axial_curve_for(order, FocusSection(), optics, lambda _: None)
     assert held is not None
     assert again == {"from": "file"}
     assert asked == [42]

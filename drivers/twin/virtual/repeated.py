@@ -1,0 +1,88 @@
+"""A slide as large as one likes, of a few fields drawn once: for what costs too much on fields that are all drawn.
+
+Each field is drawn at a ladder of heights, a little larger than the frame. Every place of the slide then shows one of
+them, cut out at an offset of its own, at the rung that is nearest to the true height over the slide's surface there. So
+heights, drift and repeatability are the twin's; content and noise come round again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.camera.frame import CameraSettings
+from drivers.stage.settings import standard_stage
+from drivers.twin.field_builder import Place, build_field
+from drivers.twin.imaging import Pose, absorbed
+from drivers.twin.mechanics import Mechanics
+from drivers.twin.sensor import Sensor
+from drivers.twin.settings import TwinSettings
+from drivers.twin.slide import Slide, make_slide
+from drivers.twin.virtual.camera import VirtualCamera
+from drivers.twin.virtual.clock import VirtualClock
+from drivers.twin.virtual.stage import VirtualStage
+
+_ROOM_PX = 128
+"""By which what is drawn is larger than the frame, each way."""
+_GRID_UM = 10.0
+"""Two places further apart than this show different cuts."""
+
+Pictures = NDArray[np.uint8]
+
+
+class FieldLadder:
+    """pictures: uint8 Bayer RGGB (fields, rungs, height, width). rung_um: (rungs,), ascending, µm over best focus."""
+
+    def __init__(self, settings: TwinSettings, places: Sequence[Place], rung_um: Sequence[float]) -> None:
+        """Draw the fields at some places of the slide. What the camera itself shows, but for noise, is left out."""
+        camera = settings.camera.model_copy(
+            update={
+                "width_px": settings.camera.width_px + _ROOM_PX,
+                "height_px": settings.camera.height_px + _ROOM_PX,
+                "vignetting": 0.0,
+                "sensor_dust": 0,
+                "hot_pixels": 0,
+            }
+        )
+        self.settings = settings
+        self.slide: Slide = make_slide(settings.slide, settings.seed)
+        self.rung_um = np.array(rung_um)
+        larger = settings.model_copy(update={"camera": camera})
+        sensor = Sensor(camera, settings.seed, self.slide.illumination)
+        rng = np.random.default_rng([settings.seed, 0x1ADD])
+        self.pictures: Pictures = np.empty((len(places), len(rung_um), camera.height_px, camera.width_px), np.uint8)
+        for number, place in enumerate(places):
+            field = build_field(self.slide, larger, place)
+            for rung, over_um in enumerate(rung_um):
+                pose = Pose.still(*field.prepared.centre_um, over_um + field.truth.defocus_um)
+                planes = absorbed(field.prepared, pose, camera.width_px, camera.height_px)
+                self.pictures[number, rung] = sensor.read(planes, camera.nominal_exposure_ms, 0.0, 1.0, rng)
+
+    def at(self, place: Place, over_um: float) -> Pictures:
+        """The frame at a place, so far over best focus: a copy, uint8 Bayer RGGB (height, width)."""
+        rng = np.random.default_rng([round(one / _GRID_UM) for one in place])
+        row, col = (2 * int(rng.integers(_ROOM_PX // 2)) for _ in range(2))
+        field, rung = int(rng.integers(len(self.pictures))), int(np.abs(self.rung_um - over_um).argmin())
+        height, width = self.settings.camera.height_px, self.settings.camera.width_px
+        return self.pictures[field, rung, row : row + height, col : col + width].copy()
+
+
+class RepeatedMicroscope:
+    """`stage` and `camera` in simulated time over such a slide. Exposure and gain change nothing but time."""
+
+    def __init__(self, ladder: FieldLadder) -> None:
+        settings = ladder.settings
+        self._ladder = ladder
+        self.clock = VirtualClock()
+        self._mechanics = Mechanics(settings.mechanics, self.clock)
+        self.stage = VirtualStage(standard_stage("virtual"), self._mechanics, self.clock)
+        self.camera = VirtualCamera(settings.camera, f"TWIN-{settings.seed}", self.clock, self._picture)
+
+    def _picture(self, number: int, under: CameraSettings) -> Pictures:  # noqa: ARG002 - the camera's interface
+        settings, slide = self._ladder.settings, self._ladder.slide
+        x_um, y_um, z_um = self._mechanics.true_position(self.clock.now_s + under.exposure_ms / 2e3)
+        over_um = z_um - settings.reference_z_um - slide.surface_um(x_um, y_um)
+        asked = self.stage.position()
+        return self._ladder.at((asked.x_um, asked.y_um), over_um)
