@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from appliance.scan.focus.baseline import Baseline
 from appliance.scan.focus.measure import colour_planes
+from appliance.scan.levels import Levels, percentile
 from drivers.camera.frame import Frame
 
 Floats = NDArray[np.float64]
@@ -30,7 +31,7 @@ FEATURES = 3 * BANDS - 1
 _TILE = 192
 """Side of a tile, in samples of the half lattice."""
 _STEPS = 48
-_CLEAR = 0.95
+_CLEAR = 95.0
 _QUANTISED = 1.0 / 12.0
 _CORRELATED = 4.0
 """Two, as each value and its mirror image count for one, and two for the window, which makes neighbours alike."""
@@ -67,13 +68,13 @@ def measure_bands(frame: Frame, baseline: Baseline) -> Bands:
     for colour, (plane, share) in enumerate(((red, 1.0), (greens, 0.5), (blue, 1.0))):
         own, level, tiles = _spectrum(plane)
         noise = share * (baseline.gain * share * level + _QUANTISED)
-        clear = share * float(np.quantile(plane[::8, ::8], _CLEAR))
+        clear = share * percentile(plane[::8, ::8], _CLEAR)
         power[colour] = (share**2 * own - noise) / clear**2
         doubt[colour] = noise * np.sqrt(_CORRELATED / (_lattice().counts * tiles)) / clear**2
     return Bands(power, doubt)
 
 
-def _spectrum(plane: NDArray[np.uint8] | NDArray[np.uint16]) -> tuple[Floats, float, int]:
+def _spectrum(plane: Levels) -> tuple[Floats, float, int]:
     """Mean power of a plane's tiles by band (BANDS,), per sample; mean level; number of tiles.
 
     One tile after the other, so that all of it stays in the processor's cache.
