@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.scan.focus.baseline import Baseline
-from appliance.scan.focus.measure import colour_planes
+from appliance.scan.focus.measure import Planes, colour_planes
 from appliance.scan.levels import Levels, percentile
 from drivers.camera.frame import Frame
 
@@ -62,7 +62,12 @@ class Bands:
 
 def measure_bands(frame: Frame, baseline: Baseline) -> Bands:
     """Bands of a frame of at least 384 px a side."""
-    red, green_1, green_2, blue = colour_planes(frame)
+    return bands_of(colour_planes(frame), baseline)
+
+
+def bands_of(planes: Planes, baseline: Baseline) -> Bands:
+    """The same, of its colour planes."""
+    red, green_1, green_2, blue = planes
     greens = cv2.add(green_1, green_2, dtype=cv2.CV_16U)
     power, doubt = np.zeros((3, BANDS)), np.zeros((3, BANDS))
     for colour, (plane, share) in enumerate(((red, 1.0), (greens, 0.5), (blue, 1.0))):
@@ -91,6 +96,7 @@ def _spectrum(plane: Levels) -> tuple[Floats, float, int]:
     return energy / (lattice.counts * len(levels) * _TILE**2), float(np.mean(levels)), len(levels)
 
 
+@lru_cache(maxsize=1)
 def _corners(shape: tuple[int, ...]) -> list[tuple[int, int]]:
     """First row and column of as many tiles as fit, spread so that they reach all rims."""
     rows, cols = (np.linspace(0, side - _TILE, max(1, side // _TILE)).round().astype(int) for side in shape)

@@ -65,7 +65,7 @@ def look(measurement: Measurement, baseline: Baseline, um_per_px: float) -> Cont
     colours = [_not_clearer(colour) for colour in cv2.split(baseline.density(measurement))]
     least, middle, most = _ordered(*colours)
     ink = _ink(measurement, middle, um_per_px)
-    contrast = _most(_contrast((least + middle + most) / 3), shape)
+    contrast = _most(_contrast((least + middle + most) / np.float32(3)), shape)
     coloured = _most(_contrast(most - least), shape)
     around = cv2.dilate(contrast, np.ones((3, 3), np.uint8))
     stained = (coloured > _COLOURED) & (coloured > _STAIN_SHARE * around)
@@ -82,7 +82,8 @@ def look(measurement: Measurement, baseline: Baseline, um_per_px: float) -> Cont
 
 def _not_clearer(density: FloatGrid) -> FloatGrid:
     """One colour, clear at its brightest where that is clearer than the baseline."""
-    return density - np.float32(min(float(np.quantile(density, _BRIGHT)) + _CLEARER, 0.0))
+    clearer = min(float(np.quantile(density, _BRIGHT)) + _CLEARER, 0.0)
+    return np.asarray(density - np.float32(clearer))
 
 
 def _ordered(one: FloatGrid, two: FloatGrid, three: FloatGrid) -> tuple[FloatGrid, FloatGrid, FloatGrid]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from appliance.records import FocusResult, Outcome
-from appliance.scan.focus.bands import measure_bands
+from appliance.scan.focus.bands import bands_of
 from appliance.scan.focus.baseline import Baseline
 from appliance.scan.focus.curve import Shot, is_empty, is_faint, sharpness_curve, shoot
 from appliance.scan.focus.estimate import Peak, Sample, Width, fit_peak, missing_sample, template_peak
@@ -137,7 +137,7 @@ class Search:
         expected_um = shot.z_um - self.prediction.z_um
         if self._view.judge is None:
             return Judgement(expected_um, self.prediction.sigma_um, 0.0, familiar=False)
-        features = measure_bands(shot.frame, self._view.baseline).features()
+        features = bands_of(shot.planes, self._view.baseline).features()
         return self._view.judge.judge(features, expected_um, self.prediction.sigma_um, within_um)
 
     def nearest(self, z_um: float) -> Shot:
