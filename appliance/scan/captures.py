@@ -8,7 +8,7 @@ height. Whether leaving early pays is learned from the fields before.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -29,6 +29,7 @@ _TIGHT_DOF = 0.5
 _PAYS = 0.85
 """Share of fields that their first frame must settle. Own estimate: going back takes some 0.25 s, waiting 0.04 s."""
 _MEMORY = 20
+_NO_TIME = {"move": 0.0, "settle": 0.0, "focus": 0.0, "expose": 0.0, "host": 0.0}
 
 
 @dataclass
@@ -70,21 +71,44 @@ class Captures:
         self._arrived = rig.meter.seconds
 
     def of(self, fields: Sequence[PlannedField]) -> Iterator[Capture]:
-        """Every field once, in the order in which they are settled. Raises whatever the rig raises but FrameTimeout."""
+        """Every field once, in the order in which they are settled; first those that the survey has settled.
+
+        Raises whatever the rig raises but FrameTimeout.
+        """
         self._since_s = time.perf_counter()
-        for _, group in groupby(fields, key=lambda field: field.y_um):
-            row, later = list(group), list[_Later]()
+        todo = yield from self._surveyed(fields)
+        rows = [list(row) for _, row in groupby(todo, key=lambda field: field.y_um)]
+        later = list[_Later]()
+        for row, ahead in zip(rows, [*rows[1:], []], strict=True):
+            left_last = list[_Later]()
             for field, following in zip(row, [*row[1:], None], strict=True):
-                if following is None or not self._leaves_early(field):
-                    yield self._stayed(field, self._predict(field), Meter())
-                    continue
-                found = self._passed(field, following)
+                onward = following or (later or ahead[:1] or [None])[-1]
+                found = self._visited(field, onward)
                 if isinstance(found, Capture):
                     yield found
                 else:
-                    later.append(found)
+                    (later if following else left_last).append(found)
             for left in reversed(later):
                 yield self._stayed(left.field, left.prediction, left.spent, left.seen)
+            later = left_last
+
+    def _surveyed(self, fields: Sequence[PlannedField]) -> Generator[Capture, None, list[PlannedField]]:
+        """Captures of the fields that were settled by the survey, which has accounted for them; returns the others."""
+        settled = dict(self._known.settled)
+        others = []
+        for field in fields:
+            done = settled.get((field.x_um, field.y_um))
+            if done is None:
+                others.append(field)
+            else:
+                yield Capture(field, done.outcome, done.reason, done.result, done.frame, Meter(), dict(_NO_TIME))
+        return others
+
+    def _visited(self, field: PlannedField, onward: PlannedField | _Later | None) -> Capture | _Later:
+        """A field, with one frame in passing where that will probably do. onward: where the stage goes next."""
+        if onward is None or not self._leaves_early(field):
+            return self._stayed(field, self._predict(field), Meter())
+        return self._passed(field, onward)
 
     def _predict(self, field: PlannedField) -> Prediction:
         return self._known.surface.predict(field.x_um, field.y_um, self._rig.now_s())
@@ -101,32 +125,40 @@ class Captures:
         return height_um if self._rig.z_um is None else self._rig.z_um
 
     def _first_um(self, prediction: Prediction, seen: Seen | None = None) -> float:
-        return first_height_um(prediction, self._settings, self._optics, seen)
+        return first_height_um(prediction, self._known.view, self._settings, self._optics, seen)
 
     def _stayed(self, field: PlannedField, prediction: Prediction, spent: Meter, seen: Seen | None = None) -> Capture:
         """Stay until the field is settled."""
-        self._go_to(field, prediction, seen)
+        z_um = self._go_to(field, prediction, seen)
         try:
-            focused = focus_field(self._rig, prediction, self._known.view, self._settings, self._optics, seen)
+            focused = focus_field(
+                self._rig, prediction, self._known.view, self._settings, self._optics, seen, first_um=z_um
+            )
         except FrameTimeout as error:
             focused = self._no_frame(prediction, error)
         if not spent.exposures:
             self._haste.note(settled=focused.result.exposures == 1)
         return self._captured(field, focused, spent)
 
-    def _passed(self, field: PlannedField, following: PlannedField) -> Capture | _Later:
+    def _passed(self, field: PlannedField, onward: PlannedField | _Later) -> Capture | _Later:
         """One frame, read out and judged on the way to the next field; where none comes, the field is left open."""
-        onward_um = self._first_um(self._predict(following))
+        goal = self._goal(onward)
         z_um = self._go_to(field, self._predict(field))
         prediction = self._predict(field)
-        frame = self._rig.expose_and_leave(z_um, (following.x_um, following.y_um, onward_um))
-        found: Focused | Prediction = prediction
+        frame = self._rig.expose_and_leave(z_um, goal)
+        found: Focused | Seen = Seen(prediction)
         if frame is not None:
             found = judge_frame(frame, z_um, prediction, self._known.view, self._settings, self._optics)
         self._haste.note(settled=isinstance(found, Focused))
         if isinstance(found, Focused):
             return self._captured(field, found, Meter())
         return _Later(field, prediction, found, self._rig.meter.take())
+
+    def _goal(self, onward: PlannedField | _Later) -> tuple[float, float, float]:
+        """Place and height of the exposure after this one."""
+        if isinstance(onward, _Later):
+            return onward.field.x_um, onward.field.y_um, self._first_um(onward.prediction, onward.seen)
+        return onward.x_um, onward.y_um, self._first_um(self._predict(onward))
 
     def _no_frame(self, prediction: Prediction, error: FrameTimeout) -> Focused:
         result = FocusResult(prediction.z_um, None, 0.0, "no frame", self._rig.meter.exposures, prediction.z_um)

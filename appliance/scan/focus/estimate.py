@@ -28,6 +28,9 @@ _MISFIT = 4.0
 """Squared deviations per sample, in standard deviations, that no focus curve explains: something else has changed."""
 _HEIGHT_ERROR = 0.04
 """By how much heights are reached otherwise than commanded, as a share of the width. Measured on the twin: 0.1 µm."""
+_SAME = 0.01
+"""Share by which samples at two heights differ at least, but for rare pairs on either side of the peak; a device that
+does not move shows the same at both."""
 _OUTSIDE = 0.3
 """How far beyond two samples their peak may lie, as a share of their distance; further out they only tell the side."""
 _TRUST = {"edge": 0.3, "two peaks": 0.5, "inconsistent": 0.2, "bracketed": 1.0, "template": 1.0}
@@ -100,11 +103,8 @@ def missing_sample(
     return z_um if z_um < edge_um - step_um / 2 else None
 
 
-def fit_peak(samples: Sequence[Sample], width_um: float, expected: Peak | None = None) -> Peak:
-    """The peak of a curve of at least three samples; width_um: what its full width at half height usually is.
-
-    expected: where something other than sharpness says that it is.
-    """
+def fit_peak(samples: Sequence[Sample], width_um: float) -> Peak:
+    """The peak of a curve of at least three samples; width_um: what its full width at half height usually is."""
     ordered = sorted(samples, key=lambda s: s.z_um)
     z = np.array([s.z_um for s in ordered])
     value = np.array([s.value for s in ordered])
@@ -117,7 +117,7 @@ def fit_peak(samples: Sequence[Sample], width_um: float, expected: Peak | None =
         return Peak(float(z[best]), math.inf, 0.0, "flat", width_um)
     error = near + far * (1 - value / top)
     usual = Width(width_um, _WIDTH_SPREAD)
-    position, sigma, width, misfit = _posterior(z, value / top, np.hypot(noise / top, error), usual, expected)
+    position, sigma, width, misfit = _posterior(z, value / top, np.hypot(noise / top, error), usual)
     reason = "bracketed"
     if best in (0, len(z) - 1):
         reason = "edge"
@@ -132,15 +132,17 @@ def template_peak(samples: Sequence[Sample], width: Width, expected: Peak) -> Pe
     """The peak from two or more samples near it, on a curve of known width; expected: what else says where it is.
 
     Two frames of one field show the same things, so the ratio of their sharpness depends on height alone. Source:
-    domain reference 3.3 ("template"). The reason is "edge" where the peak lies outside what the samples tell of.
+    domain reference 3.3 ("template"). The reason is "edge" where the peak lies outside what the samples tell of, and
+    "flat" where the samples do not differ.
     """
     ordered = sorted(samples, key=lambda s: s.z_um)
     z = np.array([s.z_um for s in ordered])
     value = np.array([s.value for s in ordered])
     noise = np.array([s.sigma for s in ordered])
-    top = float(value.max())
-    if top <= 0 or top < 4 * float(noise[value.argmax()]):
-        return Peak(float(z[value.argmax()]), math.inf, 0.0, "flat", width.um)
+    best, low = int(value.argmax()), int(value.argmin())
+    top = float(value[best])
+    if top <= 0 or top - float(value[low]) < 4 * math.hypot(noise[best], noise[low]) + _SAME * top:
+        return Peak(float(z[best]), math.inf, 0.0, "flat", width.um)
     near, far = _MODEL_ERROR
     error = np.hypot(noise / top, near + far * (1 - value / top))
     position, sigma, wide, misfit = _posterior(z, value / top, error, width, expected)
@@ -155,7 +157,7 @@ def template_peak(samples: Sequence[Sample], width: Width, expected: Peak) -> Pe
 
 
 def _posterior(
-    z: Floats, value: Floats, noise: Floats, usual: Width, expected: Peak | None
+    z: Floats, value: Floats, noise: Floats, usual: Width, expected: Peak | None = None
 ) -> tuple[float, float, float, float]:
     """Mean and deviation of the position, mean width, and the misfit of the best curve, prior on its width included.
 

@@ -1,9 +1,9 @@
 """Focus one field. One picture at the predicted height is judged; where that settles it, it is kept.
 
-Where it does not, or the device cannot judge single pictures, one more is taken where the peak is expected now; what
-two pictures of one field show differs by height alone, so together with the prediction they tell where the peak is,
-and the frame is kept that is near enough, or one taken that is. Where that does not fit, or the prediction is too
-vague, the peak is bracketed from below. Nothing is searched where there is nothing stained to see, and nothing beyond what the
+Where it does not, one more is taken where the peak is expected now; what two pictures of one field show differs by
+height alone, so together with what was expected they tell where the peak is, and the frame is kept that is near enough,
+or one taken that is. Where that does not fit, the prediction is too vague, or the device cannot judge single pictures,
+the peak is bracketed from below. Nothing is searched where there is nothing stained to see, and nothing beyond what the
 prediction allows; a field that cannot be focused says why. Heights are as commanded; the device arrives from below.
 """
 
@@ -40,10 +40,14 @@ _ASTRAY = 3.0
 
 @dataclass(frozen=True)
 class Seen:
-    """What a first frame left open. expected: where best focus is to be searched now; shot: the frame, if it helps."""
+    """What a first frame left open. expected: where best focus is to be searched now; shot: the frame, if there is one.
+
+    told: whether the frame itself told anything.
+    """
 
     expected: Prediction
     shot: Shot | None = None
+    told: bool = False
 
 
 def focus_field(
@@ -53,40 +57,42 @@ def focus_field(
     settings: FocusSection,
     optics: FocusOptics,
     seen: Seen | None = None,
+    *,
+    first_um: float | None = None,
 ) -> Focused:
     """Focus the field under the objective, in at most `settings.max_exposures` exposures.
 
-    seen: what `judge_frame` said of a frame taken of it before, which counts among them.
+    seen: what `judge_frame` said of a frame taken of it before, which counts among them. first_um: where the stage
+    stands already, by `first_height_um` of a prediction that may since have changed a little.
     Raises whatever the device raises; never moves outside the reach around the prediction nor the settings' bounds.
     """
     search = Search(device, prediction, view, settings, optics)
-    if prediction.sigma_um > _SURE_PREDICTION_DOF * optics.dof_um:
+    if not _can_be_judged(prediction, view, optics):
         return _bracketed(search)
-    found = seen or _look(search, prediction.z_um)
+    found = seen or _look(search, prediction.z_um if first_um is None else first_um)
     if isinstance(found, Focused):
         return found
     if seen is not None and seen.shot is not None:
         search.shots.append(seen.shot)
-    return _compared(search, found.expected) or _bracketed(search)
+    compared = _compared(search, found.expected) if found.told else None
+    return compared or _bracketed(search)
+
+
+def _can_be_judged(prediction: Prediction, view: View, optics: FocusOptics) -> bool:
+    """Whether single frames may settle a field; two frames far from focus can look like two near it."""
+    return view.judge is not None and prediction.sigma_um <= _SURE_PREDICTION_DOF * optics.dof_um
 
 
 def first_height_um(
-    prediction: Prediction, settings: FocusSection, optics: FocusOptics, seen: Seen | None = None
+    prediction: Prediction, view: View, settings: FocusSection, optics: FocusOptics, seen: Seen | None = None
 ) -> float:
     """Where `focus_field` takes its first exposure."""
     z_um = prediction.z_um
-    if prediction.sigma_um > _SURE_PREDICTION_DOF * optics.dof_um:
+    if not _can_be_judged(prediction, view, optics):
         z_um -= settings.bracket_step_dof * optics.dof_um
-    elif seen is not None and seen.shot is not None:
+    elif seen is not None and seen.shot is not None and seen.told:
         z_um = _second_um(seen.shot.z_um, seen.expected.z_um, optics)
     return min(max(z_um, settings.min_z_um), settings.max_z_um)
-
-
-def bracket_field(
-    device: FocusDevice, prediction: Prediction, view: View, settings: FocusSection, optics: FocusOptics
-) -> Focused:
-    """The same by bracketing alone, from however vague a prediction: it also tells how wide the curve is."""
-    return _bracketed(Search(device, prediction, view, settings, optics))
 
 
 def judge_frame(
@@ -126,28 +132,32 @@ def _look(search: Search, z_um: float) -> Focused | Seen:
     off_um = math.hypot(found.offset_um, found.sigma_um)
     if off_um <= search.keep_um if search.exact else found.within >= _SURE:
         return search.kept(shot, off_um, _as_peak(search, shot.z_um, found))
-    return Seen(Prediction(shot.z_um - found.offset_um, found.sigma_um), shot)
+    return Seen(Prediction(shot.z_um - found.offset_um, found.sigma_um), shot, told=True)
 
 
 def _compared(search: Search, expected: Prediction) -> Focused | None:
     """Compare frames near the expected height until one is surely near enough; None where they do not agree with it."""
     before = Peak(expected.z_um, expected.sigma_um, 1.0, "expected", search.width.um)
-    first = search.shots[-1] if search.shots else search.expose(expected.z_um)
-    search.expose(_second_um(first.z_um, expected.z_um, search.optics))
+    search.expose(_second_um(search.shots[-1].z_um, expected.z_um, search.optics))
     while True:
         if search.hidden() > HIDDEN or search.empty():
             return _nothing(search)
         peak = search.template(before)
-        astray_um = _ASTRAY * math.hypot(peak.sigma_um, expected.sigma_um)
-        if peak.reason != "template" or abs(peak.z_um - expected.z_um) > astray_um:
+        if peak.reason not in {"template", "edge"} or _contradicts(peak, expected):
             return None
         shot = search.nearest(peak.z_um)
         off_um = abs(shot.z_um - peak.z_um)
-        if off_um <= search.keep_um if search.exact else _surely_within(off_um, peak.sigma_um, search):
+        near = off_um <= search.keep_um if search.exact else _surely_within(off_um, peak.sigma_um, search)
+        if near and peak.reason == "template":
             return search.kept(shot, math.hypot(off_um, peak.sigma_um), _without(peak, search.prediction))
         if len(search.shots) >= min(_LOOKS, search.most) or off_um < search.least_um:
             return None
         search.expose(peak.z_um)
+
+
+def _contradicts(peak: Peak, expected: Prediction) -> bool:
+    """Whether what was expected and what the frames say cannot both be true."""
+    return abs(peak.z_um - expected.z_um) > _ASTRAY * math.hypot(peak.sigma_um, expected.sigma_um)
 
 
 def _second_um(first_um: float, expected_um: float, optics: FocusOptics) -> float:
@@ -161,10 +171,14 @@ def _second_um(first_um: float, expected_um: float, optics: FocusOptics) -> floa
 def _surely_within(off_um: float, sigma_um: float, search: Search) -> bool:
     """Whether a frame off_um from a peak that is known to sigma_um lies near enough with the probability asked for."""
     limit_um = _KEEP_DOF * search.dof_um
-    return 0.5 * (
-        math.erf((limit_um - off_um) / (sigma_um * math.sqrt(2)))
-        + math.erf((limit_um + off_um) / (sigma_um * math.sqrt(2)))
-    ) >= _SURE
+    return (
+        0.5
+        * (
+            math.erf((limit_um - off_um) / (sigma_um * math.sqrt(2)))
+            + math.erf((limit_um + off_um) / (sigma_um * math.sqrt(2)))
+        )
+        >= _SURE
+    )
 
 
 def _as_peak(search: Search, z_um: float, found: Judgement) -> Peak:

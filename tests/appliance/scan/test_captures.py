@@ -12,7 +12,7 @@ from appliance.records import FocusResult, Outcome
 from appliance.scan import captures
 from appliance.scan.captures import Captures, Haste
 from appliance.scan.focus.baseline import Baseline
-from appliance.scan.focus.estimate import Peak
+from appliance.scan.focus.estimate import Peak, Width
 from appliance.scan.focus.search import Focused, View
 from appliance.scan.focus.surface import Observation, Prediction
 from appliance.scan.focus.survey import Survey
@@ -41,7 +41,7 @@ FIELDS = [
 """Two rows of four, serpentine."""
 
 
-_VIEW = View(Baseline(0.01, (215.0, 220.0, 200.0)), 6.0)
+_VIEW = View(Baseline(0.01, (215.0, 220.0, 200.0)), Width(6.0, 0.2))
 
 
 @dataclass
