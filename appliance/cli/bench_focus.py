@@ -35,6 +35,7 @@ from appliance.scan.plan import PlannedField, Region, Shape, make_plan
 from appliance.scan.rig import Rig
 from appliance.settings import FocusSection
 from drivers.camera.frame import CameraSettings
+from drivers.stage import Position
 from drivers.twin.settings import TwinSettings
 from drivers.twin.virtual import FieldShelf, VirtualMicroscope
 
@@ -85,6 +86,7 @@ class Course:
 
     microscope: VirtualMicroscope
     setup: Setup
+    start: Position
     method: Visitor | None = None
     visits: list[Visit] = field(default_factory=list)
 
@@ -108,7 +110,8 @@ class Course:
         """In all, so far."""
         scope, setup = self.microscope, self.setup
         frame_s = (setup.exposure.exposure_ms + scope.camera.info().readout_ms) / 1e3
-        ideal_s = ideal_seconds(setup.fields, scope.stage.settings, scope.stage.profiles, frame_s)
+        stage = scope.stage
+        ideal_s = ideal_seconds(self.start, setup.start_um, setup.fields, stage.settings, stage.profiles, frame_s)
         clock = scope.clock
         return Spent(scope.camera.exposures, clock.now_s, clock.waited_s, clock.host_s, ideal_s)
 
@@ -188,7 +191,7 @@ def run_over(
         scope = VirtualMicroscope(shelf, counts_host=True)
         exposure = scope.camera.configure(CameraSettings(_EXPOSURE_MS))
         setup = Setup(scope.stage, scope.camera, exposure, planned, start_um, optics, scope.clock)
-        courses[name] = Course(scope, setup)
+        courses[name] = Course(scope, setup, scope.stage.position())
         courses[name].begin(make)
     for one in planned:
         for course in courses.values():
