@@ -75,10 +75,12 @@ def host(
     fields: Annotated[str, typer.Option(help="Lengths of scans, comma between.")] = "100,1000,10000",
     seed: Seed = 900,
     curve: Annotated[Path | None, typer.Option(help="File of the axial curve; measured and kept if absent.")] = None,
+    twin_set: Annotated[list[str] | None, typer.Option(help="One setting of the twin as a.b=value.")] = None,
     json_path: JsonPath = None,
 ) -> None:
     """Processor time of a field outside stage, camera and network by part, memory and journal, as a scan grows."""
-    _show(bench_host(Order(1, 1, seed, curve=curve), _lengths(fields), load_settings()), json_path)
+    order = Order(1, 1, seed, curve=curve, more=tuple(twin_set or ()))
+    _show(bench_host(order, _lengths(fields), load_settings()), json_path)
 
 
 @app.command()

@@ -1,20 +1,23 @@
 """Measure what one field costs the host, outside stage, camera and network, by part; and as a scan grows.
 
-The scan loop, its reader and the journal are the real ones. Stage and camera run in simulated time, and the camera shows
-a few fields of the twin that were drawn once, at places without end, so that ten thousand fields can be read. The scorer
-finds nothing and takes nothing. A part's time is processor time of the threads in its calls, calls of other parts inside
-taken out; the devices' part is no cost of the host. What is in no named call is `rest`.
+The scan loop, its reader and the journal are the real ones. Stage and camera run in simulated time, and the camera
+shows a few fields of the twin that were drawn once, at places without end, so that ten thousand fields can be read. The
+scorer finds nothing and takes nothing. A part is processor time of the threads in its calls, calls of other parts taken
+out; what is in no named call is `rest`. The devices' time is simulation and no cost of the host.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +43,9 @@ from appliance.scan.plan import Plan, Region, make_plan
 from appliance.scan.reader import Capture, Reader
 from appliance.scan.rig import Meter, Rig
 from appliance.scan.until_enough import Recorded, scan_until_enough
-from appliance.settings import Settings
+from appliance.settings import FocusSection, Settings
 from drivers.camera.frame import CameraInfo, CameraSettings
-from drivers.twin.virtual import FieldLadder, FieldShelf, RepeatedMicroscope, VirtualCamera, VirtualStage
+from drivers.twin.virtual import FieldLadder, FieldShelf, RepeatedMicroscope, VirtualCamera, VirtualStage, draw_ladder
 from engines.scorer import BackendInfo, Detection, OperatingPoint
 
 _DEVICES, _REST = "devices", "rest"
@@ -52,9 +55,10 @@ _CALLS = (
     (VirtualStage, "retract", _DEVICES),
     (VirtualCamera, "trigger", _DEVICES),
     (VirtualCamera, "grab", _DEVICES),
-    (shots, "measure", "measure"),
+    (shots, "colour_planes", "planes"),
+    (shots, "measure_planes", "measure"),
     (shots, "look", "content"),
-    (search, "measure_bands", "bands"),
+    (search, "bands_of", "bands"),
     (SlideJudge, "judge", "judge"),
     (FocusSurface, "predict", "surface_predict"),
     (FocusSurface, "add", "surface_learn"),
@@ -67,13 +71,15 @@ _CALLS = (
     (Journal, "record_field", "journal"),
 )
 PARTS = (*dict.fromkeys(part for _, _, part in _CALLS if part != _DEVICES), _REST)
-_FIELDS = 3
-_RUNGS_DOF = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 14.0)
+_FIELDS = 2
+_RUNGS_DOF = (*np.arange(0.125, 1.1, 0.125).tolist(), 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 14.0)
+"""Depths of field to either side of best focus, as far as a survey looks."""
 _OVERLAP = 0.2
 """So that ten thousand fields fit the stage's travel."""
 _MIDDLE_UM = (38_000.0, 13_000.0)
 _LONGISH = 3.0
 _POINT = OperatingPoint("bench", 0.5, 1.0, 0.0, 0.0, {}, "none")
+_Made = TypeVar("_Made")
 _BACKEND = BackendInfo("bench", "finds nothing", "0" * 64, "none")
 
 
@@ -200,11 +206,7 @@ def bench_host(order: Order, lengths: Sequence[int], settings: Settings) -> dict
     mode = settings.focus.mode or load_assay("serous").reading.focus
     focus = settings.focus.model_copy(update={"reference_z_um": twin.reference_z_um, "mode": mode})
     section = settings.optics.model_copy(update={"na": optics.na, "um_per_px": optics.um_per_px})
-    curve, learned = axial_curve_for(order, focus, optics, console.print)
-    console.print(f"drawing {_FIELDS} fields at {2 * len(_RUNGS_DOF) + 1} heights")
-    places = [(one.x_um, one.y_um) for one in plan_over(FieldShelf(twin), _FIELDS)]
-    half = [rung * optics.dof_um for rung in _RUNGS_DOF]
-    ladder = FieldLadder(twin, places, [*(-rung for rung in reversed(half)), 0.0, *half])
+    curve, learned, ladder = _elsewhere(_prepared, order, focus, optics)
     bench = HostBench(settings.model_copy(update={"focus": focus, "optics": section}), ladder, curve)
     rows = []
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -212,6 +214,25 @@ def bench_host(order: Order, lengths: Sequence[int], settings: Settings) -> dict
             rows.append(bench.measure(fields, Path(folder)))
             console.print(f"{fields} fields: {rows[-1]['host_ms_per_field']:.1f} ms of the host each")
     return {"curve": learned, "seed": order.seed, "lengths": rows}
+
+
+def _elsewhere(work: Callable[..., _Made], *args: object) -> _Made:
+    """What the work gives, done in a process of its own: memory freed there hides nothing of what a scan needs here."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
+        return other.submit(work, *args).result()
+
+
+def _prepared(
+    order: Order, focus: FocusSection, optics: FocusOptics
+) -> tuple[AxialCurve | None, dict[str, object], FieldLadder]:
+    """The curve, what is known of it, and the pictures."""
+    say = plain_console(errors=True).print
+    curve, learned = axial_curve_for(order, focus, optics, say)
+    say(f"drawing {_FIELDS} fields at {2 * len(_RUNGS_DOF) + 1} heights")
+    twin = order.slide(order.seed)
+    places = [(one.x_um, one.y_um) for one in plan_over(FieldShelf(twin), _FIELDS)]
+    half = [rung * optics.dof_um for rung in _RUNGS_DOF]
+    return curve, learned, draw_ladder(twin, places, [*(-rung for rung in reversed(half)), 0.0, *half])
 
 
 def _plan(camera: CameraInfo, um_per_px: float, fields: int) -> Plan:

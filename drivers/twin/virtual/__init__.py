@@ -3,7 +3,7 @@
 from drivers.twin.virtual.camera import VirtualCamera
 from drivers.twin.virtual.clock import VirtualClock
 from drivers.twin.virtual.microscope import FieldShelf, Truth, VirtualMicroscope
-from drivers.twin.virtual.repeated import FieldLadder, RepeatedMicroscope
+from drivers.twin.virtual.repeated import FieldLadder, RepeatedMicroscope, draw_ladder
 from drivers.twin.virtual.stage import VirtualStage
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "VirtualClock",
     "VirtualMicroscope",
     "VirtualStage",
+    "draw_ladder",
 ]

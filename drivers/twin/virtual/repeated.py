@@ -8,7 +8,9 @@ heights, drift and repeatability are the twin's; content and noise come round ag
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +21,7 @@ from drivers.twin.imaging import Pose, absorbed
 from drivers.twin.mechanics import Mechanics
 from drivers.twin.sensor import Sensor
 from drivers.twin.settings import TwinSettings
-from drivers.twin.slide import Slide, make_slide
+from drivers.twin.slide import make_slide
 from drivers.twin.virtual.camera import VirtualCamera
 from drivers.twin.virtual.clock import VirtualClock
 from drivers.twin.virtual.stage import VirtualStage
@@ -32,33 +34,13 @@ _GRID_UM = 10.0
 Pictures = NDArray[np.uint8]
 
 
+@dataclass(frozen=True)
 class FieldLadder:
     """pictures: uint8 Bayer RGGB (fields, rungs, height, width). rung_um: (rungs,), ascending, µm over best focus."""
 
-    def __init__(self, settings: TwinSettings, places: Sequence[Place], rung_um: Sequence[float]) -> None:
-        """Draw the fields at some places of the slide. What the camera itself shows, but for noise, is left out."""
-        camera = settings.camera.model_copy(
-            update={
-                "width_px": settings.camera.width_px + _ROOM_PX,
-                "height_px": settings.camera.height_px + _ROOM_PX,
-                "vignetting": 0.0,
-                "sensor_dust": 0,
-                "hot_pixels": 0,
-            }
-        )
-        self.settings = settings
-        self.slide: Slide = make_slide(settings.slide, settings.seed)
-        self.rung_um = np.array(rung_um)
-        larger = settings.model_copy(update={"camera": camera})
-        sensor = Sensor(camera, settings.seed, self.slide.illumination)
-        rng = np.random.default_rng([settings.seed, 0x1ADD])
-        self.pictures: Pictures = np.empty((len(places), len(rung_um), camera.height_px, camera.width_px), np.uint8)
-        for number, place in enumerate(places):
-            field = build_field(self.slide, larger, place)
-            for rung, over_um in enumerate(rung_um):
-                pose = Pose.still(*field.prepared.centre_um, over_um + field.truth.defocus_um)
-                planes = absorbed(field.prepared, pose, camera.width_px, camera.height_px)
-                self.pictures[number, rung] = sensor.read(planes, camera.nominal_exposure_ms, 0.0, 1.0, rng)
+    settings: TwinSettings
+    pictures: Pictures
+    rung_um: NDArray[np.float64]
 
     def at(self, place: Place, over_um: float) -> Pictures:
         """The frame at a place, so far over best focus: a copy, uint8 Bayer RGGB (height, width)."""
@@ -66,23 +48,43 @@ class FieldLadder:
         row, col = (2 * int(rng.integers(_ROOM_PX // 2)) for _ in range(2))
         field, rung = int(rng.integers(len(self.pictures))), int(np.abs(self.rung_um - over_um).argmin())
         height, width = self.settings.camera.height_px, self.settings.camera.width_px
-        return self.pictures[field, rung, row : row + height, col : col + width].copy()
+        return np.array(self.pictures[field, rung, row : row + height, col : col + width])
+
+
+def draw_ladder(settings: TwinSettings, places: Sequence[Place], rung_um: Sequence[float]) -> FieldLadder:
+    """The fields at some places of the twin's slide. What the camera itself shows, but for noise, is left out."""
+    plain: dict[str, object] = {"vignetting": 0.0, "sensor_dust": 0, "hot_pixels": 0}
+    sides = {side: getattr(settings.camera, side) + _ROOM_PX for side in ("width_px", "height_px")}
+    camera = settings.camera.model_copy(update={**plain, **sides})
+    larger = settings.model_copy(update={"camera": camera})
+    slide = make_slide(settings.slide, settings.seed)
+    sensor = Sensor(camera, settings.seed, slide.illumination)
+    rng = np.random.default_rng([settings.seed, 0x1ADD])
+    pictures: Pictures = np.empty((len(places), len(rung_um), camera.height_px, camera.width_px), np.uint8)
+    for number, place in enumerate(places):
+        field = build_field(slide, larger, place)
+        for rung, over_um in enumerate(rung_um):
+            pose = Pose.still(*field.prepared.centre_um, over_um + field.truth.defocus_um)
+            planes = absorbed(field.prepared, pose, camera.width_px, camera.height_px)
+            pictures[number, rung] = sensor.read(planes, camera.nominal_exposure_ms, 0.0, 1.0, rng)
+    return FieldLadder(settings, pictures, np.array(rung_um))
 
 
 class RepeatedMicroscope:
     """`stage` and `camera` in simulated time over such a slide. Exposure and gain change nothing but time."""
 
     def __init__(self, ladder: FieldLadder) -> None:
+        cv2.setNumThreads(1)
         settings = ladder.settings
         self._ladder = ladder
+        self._slide = make_slide(settings.slide, settings.seed)
         self.clock = VirtualClock()
         self._mechanics = Mechanics(settings.mechanics, self.clock)
         self.stage = VirtualStage(standard_stage("virtual"), self._mechanics, self.clock)
         self.camera = VirtualCamera(settings.camera, f"TWIN-{settings.seed}", self.clock, self._picture)
 
     def _picture(self, number: int, under: CameraSettings) -> Pictures:  # noqa: ARG002 - the camera's interface
-        settings, slide = self._ladder.settings, self._ladder.slide
         x_um, y_um, z_um = self._mechanics.true_position(self.clock.now_s + under.exposure_ms / 2e3)
-        over_um = z_um - settings.reference_z_um - slide.surface_um(x_um, y_um)
+        over_um = z_um - self._ladder.settings.reference_z_um - self._slide.surface_um(x_um, y_um)
         asked = self.stage.position()
         return self._ladder.at((asked.x_um, asked.y_um), over_um)
