@@ -83,8 +83,8 @@ class RepeatedMicroscope:
         self.stage = VirtualStage(standard_stage("virtual"), self._mechanics, self.clock)
         self.camera = VirtualCamera(settings.camera, f"TWIN-{settings.seed}", self.clock, self._picture)
 
-    def _picture(self, number: int, under: CameraSettings) -> Pictures:  # noqa: ARG002 - the camera's interface
-        x_um, y_um, z_um = self._mechanics.true_position(self.clock.now_s + under.exposure_ms / 2e3)
+    def _picture(self, number: int, start_s: float, under: CameraSettings) -> Pictures:  # noqa: ARG002 - the interface
+        x_um, y_um, z_um = self._mechanics.true_position(start_s + under.exposure_ms / 2e3)
         over_um = z_um - self._ladder.settings.reference_z_um - self._slide.surface_um(x_um, y_um)
-        asked = self.stage.position()
-        return self._ladder.at((asked.x_um, asked.y_um), over_um)
+        asked_x_um, asked_y_um = (self._mechanics.commanded_um(name, start_s) for name in ("x", "y"))
+        return self._ladder.at((asked_x_um, asked_y_um), over_um)
