@@ -29,9 +29,9 @@ from .microscope import Microscope
 from .painted import OPTICS
 
 SMALL = [
-    "slide.content=serous",
-    "camera.width_px=448",
-    "camera.height_px=416",
+    "slide.content=empty",
+    "camera.width_px=320",
+    "camera.height_px=256",
     "slide.clutter.dust_per_mm2=0",
     "seed=21",
 ]
