@@ -16,6 +16,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dpotri as potri
 
 Floats = NDArray[np.float64]
 
@@ -114,13 +115,13 @@ class FocusSurface:
         shared = self._covariance(seen, seen, origin, now_s)
         noise = seen[:, _NOISE] ** 2 + _JITTER_UM2
         for _ in range(_LOOKS_FOR_OUTLIERS):
-            precision = np.linalg.inv(shared + np.diag(noise))
+            precision = _inverse(shared + np.diag(noise))
             score = np.abs(precision @ off) / np.sqrt(np.diag(precision))
             if score.max() <= _OUTLIER:
                 break
             # What its neighbours, without it, would have said is further off than chance allows.
             noise = noise + np.where(score > _OUTLIER, (score / _OUTLIER) ** 2 / np.diag(precision), 0.0)
-        return off, np.asarray(precision, dtype=np.float64)
+        return off, precision
 
     def _covariance(self, some: Floats, others: Floats, origin: Floats, now_s: float) -> Floats:
         """(n, m) prior covariance of heights, as they were when observed, around what they are now."""
@@ -152,7 +153,7 @@ class FocusSurface:
             product(_BROAD, _FINE),
             key=lambda relief: _log_likelihood(known + relief[0] * slide + relief[1] * smear, off) + _prior(relief),
         )
-        precision = np.asarray(np.linalg.inv(known + self._relief[0] * slide + self._relief[1] * smear))
+        precision = _inverse(known + self._relief[0] * slide + self._relief[1] * smear)
         squared = (precision @ off) ** 2 / np.diag(precision)
         self._stretch = max(1.0, float(squared.mean()))
 
@@ -161,6 +162,12 @@ def _apart(some: Floats, others: Floats) -> Floats:
     """(n, m) distances."""
     across, along = some[:, None, 0] - others[None, :, 0], some[:, None, 1] - others[None, :, 1]
     return np.sqrt(across * across + along * along)
+
+
+def _inverse(covariance: Floats) -> Floats:
+    """Of a positive definite matrix, in half the time that any other takes. Raises LinAlgError."""
+    lower = potri(np.linalg.cholesky(covariance), lower=True)[0]
+    return np.asarray(np.tril(lower) + np.tril(lower, -1).T, dtype=np.float64)
 
 
 def _prior(relief: tuple[float, float]) -> float:

@@ -99,6 +99,18 @@ def test_what_lies_far_away_changes_nothing() -> None:
     assert everywhere.predict(1_500, 1_500).z_um == pytest.approx(here.predict(1_500, 1_500).z_um, abs=0.05)
 
 
+def test_many_observations_one_by_one_are_the_same_as_all_at_once() -> None:
+    """Past the room that the surface starts with, twice."""
+    rng = np.random.default_rng(7)
+    seen = [Observation(*rng.uniform(0, 20_000, 2), 3000 + rng.normal(0, 0.3), 0.2, float(i)) for i in range(600)]
+    together, singly = FocusSurface(3000.0, 20.0), FocusSurface(3000.0, 20.0)
+    together.add(seen)
+    for one in seen:
+        singly.add([one])
+    assert singly._seen.tolist() == together._seen.tolist()
+    assert len(singly._seen) == 600
+
+
 @pytest.mark.parametrize(("magnification", "content"), [(450, "serous"), (900, "sputum")])
 def test_sigma_is_honest_on_slides_of_the_twin(magnification: int, content: str) -> None:
     """Tilt, bow, waves, the smear's own relief, and warming up, in the order of a scan; one find in fifty is wrong."""
