@@ -6,7 +6,7 @@ SERIES := $(shell $(PYTHON) -c 'import sys; print("py3%d" % sys.version_info[1])
 CONSTRAINTS := constraints/$(SERIES).txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-engine bench-twin bench-focus-curves bench-witness bench-grades bench-stopping bench-focus test-train train-afb train-afb-450 train-serous release clean
+.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-engine bench-twin bench-focus-curves bench-witness bench-grades bench-stopping bench-focus bench-host test-train train-afb train-afb-450 train-serous release clean
 
 install: $(VENV)/.installed
 
@@ -60,6 +60,10 @@ $(VENV)/.installed-bench: $(VENV)/.installed
 # Beside the methods that others ship; two of them are packages, which the extra brings.
 bench-focus: $(VENV)/.installed-bench
 	$(BIN)/cytoscan bench focus --slides 1 --fields 200 --seed 900 --json build/bench/focus.json --plot build/bench/focus.svg
+
+# The host's own share of a field, on one core.
+bench-host: install
+	OMP_NUM_THREADS=1 $(BIN)/cytoscan bench host --fields 100,1000,10000 --json build/bench/host.json
 
 bench-engine: install
 	$(BIN)/cytoscan bench engine --json build/bench/engine.json

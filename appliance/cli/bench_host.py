@@ -54,6 +54,7 @@ _CALLS = (
     (VirtualStage, "wait", _DEVICES),
     (VirtualStage, "retract", _DEVICES),
     (VirtualCamera, "trigger", _DEVICES),
+    (VirtualCamera, "exposed", _DEVICES),
     (VirtualCamera, "grab", _DEVICES),
     (shots, "colour_planes", "planes"),
     (shots, "measure_planes", "measure"),

@@ -113,14 +113,14 @@ def test_a_small_scan_is_measured_part_by_part(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(bench, "_elsewhere", lambda work, *args: work(*args))
     small = ("camera.width_px=448", "camera.height_px=416", "slide.clutter.dust_per_mm2=0")
     code = run(
-        ["bench", "host", "--fields", "9,3", "--seed", "31", "--curve", str(strange_curve(tmp_path / "curve.npz"))]
+        ["bench", "host", "--fields", "16,9", "--seed", "31", "--curve", str(strange_curve(tmp_path / "curve.npz"))]
         + [part for setting in small for part in ("--twin-set", setting)]
         + ["--json", str(tmp_path / "host.json")]
     )
     assert code == 0
     found = json.loads((tmp_path / "host.json").read_text())
     assert found["curve"] == {"from": "file"}
-    assert [row["fields"] for row in found["lengths"]] == [3, 9]
+    assert [row["fields"] for row in found["lengths"]] == [9, 16]
     for row in found["lengths"]:
         assert sum(row["outcomes"].values()) == row["fields"]
         assert row["exposures_per_field"] >= 1
