@@ -70,7 +70,7 @@ class Verdicts:
         self.log.append(("judged", index, moving))
         return prediction if index in self.unsettled else self.done(index, frame, 1)
 
-    def focus_field(self, device: Microscope, prediction: Prediction, *_: object) -> Focused:
+    def focus_field(self, device: Microscope, prediction: Prediction, *_: object, **__: object) -> Focused:
         index = self.index(prediction)
         self.log.append(("stayed", index, False))
         return self.done(index, device.expose_at(prediction.z_um), 1)
