@@ -1,12 +1,14 @@
 """The scan loop: survey the surface, then visit, focus and hand over each planned field.
 
 While a field is scored and recorded by the reader, the stage is already moving; a full queue holds the stage back.
+What the reader asks to see in a second plane is exposed at the end of a row, or after the last.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Set
+from collections.abc import Sequence, Set
+from itertools import groupby
 
 from appliance.errors import ApplianceError
 from appliance.scan.captures import Captures
@@ -14,9 +16,10 @@ from appliance.scan.events import ScanListener
 from appliance.scan.focus.axial import AxialCurve
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.focus.survey import survey
-from appliance.scan.plan import Plan
+from appliance.scan.plan import Plan, PlannedField
 from appliance.scan.reader import Reader
 from appliance.scan.rig import Rig
+from appliance.scan.second_plane import expose_again
 from appliance.settings import Settings
 
 
@@ -50,12 +53,31 @@ def scan(
         known = survey(rig, [(f.x_um, f.y_um) for f in plan.fields], settings.focus, optics, curve=curve)
         listener.surveyed(rig.meter.take())
         _end_if(stop)
-        for number, capture in enumerate(Captures(rig, known, settings.focus, optics).of(todo), 1):
-            reader.put(capture)
-            if reader.enough or number == len(todo):
-                break
-            _end_if(stop)
+        _visit(rig, todo, Captures(rig, known, settings.focus, optics), reader, stop)
         reader.finish()
+
+
+def _visit(rig: Rig, todo: Sequence[PlannedField], captures: Captures, reader: Reader, stop: threading.Event) -> None:
+    """Row by row, and what is due a second time after each; until all is read, or the reader has enough."""
+    left = len(todo)
+    for _, row in groupby(todo, key=lambda field: field.y_um):
+        for capture in captures.of(tuple(row)):
+            reader.put(capture)
+            left -= 1
+            if left == 0:
+                break
+            if reader.enough:
+                return
+            _end_if(stop)
+        _expose_due(rig, reader, stop)
+    reader.catch_up()
+    _expose_due(rig, reader, stop)
+
+
+def _expose_due(rig: Rig, reader: Reader, stop: threading.Event) -> None:
+    for again in reader.due():
+        _end_if(stop)
+        reader.put(expose_again(rig, again))
 
 
 def _end_if(stop: threading.Event) -> None:
