@@ -12,6 +12,7 @@ from appliance.assays.model import AfbGrading
 from appliance.cli.bench_engine import bench_engine
 from appliance.cli.bench_focus import Order, bench_focus
 from appliance.cli.bench_grades import bench_grades
+from appliance.cli.bench_host import bench_host
 from appliance.cli.bench_planes import bench_planes
 from appliance.cli.bench_scan import bench_scan
 from appliance.cli.bench_stopping import bench_stopping
@@ -68,6 +69,19 @@ def focus(
     if plot is not None:
         write_plot(plot, figures)
     _show(figures, json_path)
+
+
+@app.command()
+def host(
+    fields: Annotated[str, typer.Option(help="Lengths of scans, comma between.")] = "100,1000,10000",
+    seed: Seed = 900,
+    curve: Annotated[Path | None, typer.Option(help="File of the axial curve; measured and kept if absent.")] = None,
+    twin_set: Annotated[list[str] | None, typer.Option(help="One setting of the twin as a.b=value.")] = None,
+    json_path: JsonPath = None,
+) -> None:
+    """Processor time of a field outside stage, camera and network by part, memory and journal, as a scan grows."""
+    order = Order(1, 1, seed, curve=curve, more=tuple(twin_set or ()))
+    _show(bench_host(order, _lengths(fields), load_settings()), json_path)
 
 
 @app.command()
@@ -173,6 +187,17 @@ def _smears() -> tuple[Assay, AfbGrading]:
     if not isinstance(assay.grading, AfbGrading):
         raise typer.BadParameter("the assay afb has no smear tables")
     return assay, assay.grading
+
+
+def _lengths(text: str) -> list[int]:
+    """Numbers of fields from a list with commas between."""
+    try:
+        lengths = [int(part) for part in text.split(",")]
+    except ValueError:
+        lengths = []
+    if not lengths or min(lengths) < 1:
+        raise typer.BadParameter(f"{text!r}: numbers of fields, comma between, as 100,1000", param_hint="--fields")
+    return lengths
 
 
 def _shares(text: str, option: str) -> list[float]:

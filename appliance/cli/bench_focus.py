@@ -13,6 +13,7 @@ once. The truth is read here alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,12 +35,18 @@ from appliance.scan.plan import Plan, PlannedField, Region, Shape, make_plan
 from appliance.scan.rig import Rig
 from appliance.settings import FocusSection
 from drivers.camera.frame import CameraSettings
+from drivers.stage import Position
 from drivers.twin.settings import TwinSettings
 from drivers.twin.virtual import FieldShelf, VirtualMicroscope
 
-OURS, BRACKETED = "ours", "ours_bracketed"
+OURS, EXACT, UNJUDGED = "ours", "ours_exact", "ours_uncalibrated"
+_OWN = (OURS, EXACT, UNJUDGED)
 _EXPOSURE_MS = 5.0
 _PLANNED = 200
+_BACKLASH_UM = 1.5
+_SIDE_UM = 600.0
+"""Of the square of a cytospin that one field takes up, the rim's lost parts included."""
+_CYTOSPIN_UM = 6_000.0
 _Made = TypeVar("_Made")
 
 
@@ -64,9 +71,13 @@ class Order:
     calibrated: int = FIELDS
 
     def slide(self, seed: int) -> TwinSettings:
-        """The twin with one of the slides. Raises BadTwinSettings."""
+        """The twin with one of the slides, large enough for its fields. Raises BadTwinSettings."""
         assay = "serous" if self.magnification == 450 else "afb"
-        return TwinSlide(assay, self.magnification, seed, na=self.na, harsh=self.harsh, more=self.more).settings()
+        across_um = max(_CYTOSPIN_UM, _SIDE_UM * math.sqrt(self.fields))
+        more = (f"slide.serous.diameter_um={across_um:.0f}", *self.more)
+        twin = TwinSlide(assay, self.magnification, seed, na=self.na, harsh=self.harsh, more=more).settings()
+        z = twin.mechanics.z.model_copy(update={"backlash_um": _BACKLASH_UM})
+        return twin.model_copy(update={"mechanics": twin.mechanics.model_copy(update={"z": z})})
 
 
 @dataclass
@@ -75,6 +86,7 @@ class Course:
 
     microscope: VirtualMicroscope
     setup: Setup
+    start: Position
     method: Visitor | None = None
     visits: list[Visit] = field(default_factory=list)
 
@@ -98,7 +110,8 @@ class Course:
         """In all, so far."""
         scope, setup = self.microscope, self.setup
         frame_s = (setup.exposure.exposure_ms + scope.camera.info().readout_ms) / 1e3
-        ideal_s = ideal_seconds(setup.fields, scope.stage.settings, scope.stage.profiles, frame_s)
+        stage = scope.stage
+        ideal_s = ideal_seconds(self.start, setup.start_um, setup.fields, stage.settings, stage.profiles, frame_s)
         clock = scope.clock
         return Spent(scope.camera.exposures, clock.now_s, clock.waited_s, clock.host_s, ideal_s)
 
@@ -120,7 +133,7 @@ def bench_focus(order: Order, focus: FocusSection) -> dict[str, object]:
     twin = order.slide(order.seed)
     optics = FocusOptics(twin.optics.aperture, twin.optics.scale_um)
     focus = focus.model_copy(update={"reference_z_um": twin.reference_z_um})
-    curve, learned = _axial_curve(order, focus, optics, console.print)
+    curve, learned = axial_curve_for(order, focus, optics, console.print)
     methods, skipped = _methods(focus, curve, peers=order.peers)
     for name, reason in skipped.items():
         console.print(f"{name} is left out: {reason}")
@@ -131,7 +144,7 @@ def bench_focus(order: Order, focus: FocusSection) -> dict[str, object]:
             courses[name].append(course)
         console.print(f"slide {seed}: {len(courses[OURS][-1].visits)} fields by {len(methods)} methods")
     rows = {name: _row(done, optics.dof_um) for name, done in courses.items()}
-    peers: dict[str, object] = {name: row for name, row in rows.items() if name not in {OURS, BRACKETED}}
+    peers: dict[str, object] = {name: row for name, row in rows.items() if name not in _OWN}
     return {
         "na": optics.na,
         "dof_um": optics.dof_um,
@@ -140,8 +153,7 @@ def bench_focus(order: Order, focus: FocusSection) -> dict[str, object]:
         "seed": order.seed,
         "harsh": order.harsh,
         "curve": learned,
-        OURS: rows[OURS],
-        BRACKETED: rows[BRACKETED],
+        **{name: rows[name] for name in _OWN},
         "peers": {**peers, **{name: {"skipped": reason} for name, reason in skipped.items()}},
     }
 
@@ -163,7 +175,8 @@ def whole_plan_over(shelf: FieldShelf, fields: int) -> Plan:
 
 def _methods(focus: FocusSection, curve: AxialCurve | None, *, peers: bool) -> tuple[dict[str, Method], dict[str, str]]:
     """All that can run, ours first, and why the others cannot."""
-    methods, skipped = {OURS: ours(focus, curve), BRACKETED: ours(focus, None)}, {}
+    fast, exact = (focus.model_copy(update={"mode": mode}) for mode in ("fast", "exact"))
+    methods, skipped = {OURS: ours(fast, curve), EXACT: ours(exact, curve), UNJUDGED: ours(fast, None)}, {}
     for name, load in PEERS.items() if peers else ():
         try:
             methods[name] = load()
@@ -183,7 +196,7 @@ def run_over(
         scope = VirtualMicroscope(shelf, counts_host=True)
         exposure = scope.camera.configure(CameraSettings(_EXPOSURE_MS))
         setup = Setup(scope.stage, scope.camera, exposure, planned, start_um, optics, scope.clock)
-        courses[name] = Course(scope, setup)
+        courses[name] = Course(scope, setup, scope.stage.position())
         courses[name].begin(make)
     for one in planned:
         for course in courses.values():
@@ -203,7 +216,7 @@ def _sharp_um(shelf: FieldShelf, planned: tuple[PlannedField, ...], reference_um
     raise PlanError("The slide shows no specimen in any planned field.", remedy="Choose another seed or more fields.")
 
 
-def _axial_curve(
+def axial_curve_for(
     order: Order, focus: FocusSection, optics: FocusOptics, say: Callable[[str], None]
 ) -> tuple[AxialCurve | None, dict[str, object]]:
     """The curve from its file, or measured on a slide that is not among those to come; and what is known of it.

@@ -19,8 +19,8 @@ from appliance.cli.result import write_json
 from appliance.cli.twin_session import TwinSlide, twin_session
 from appliance.errors import ApplianceError
 from appliance.scan.events import ScanListener
-from appliance.scan.focus.axial import AxialCurve, learn_curve
-from appliance.scan.focus.calibrate import FEWEST_FIELDS, AxialQuality, axial_quality, measure_stacks, trustworthy
+from appliance.scan.focus.axial import AxialCurve
+from appliance.scan.focus.calibrate import FEWEST_FIELDS, AxialQuality, calibrated_curve, measure_stacks, trustworthy
 from appliance.scan.focus.curve_file import save_curve
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.focus.places import Place, survey_places
@@ -138,7 +138,7 @@ def calibrate_on(
     stacks = measure_stacks(rig, chosen, known, settings, optics)
     if len(stacks) < FEWEST_FIELDS:
         raise _too_little(f"Only {len(stacks)} of {fields} fields could be taken through focus.")
-    return Calibration(learn_curve(stacks, optics), axial_quality(stacks, optics), rig.meter.exposures)
+    return Calibration(*calibrated_curve(stacks, optics), rig.meter.exposures)
 
 
 def _too_little(why: str) -> NotCalibrated:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from appliance.scan.plan import PlannedField
-from drivers.stage import StageSettings
+from drivers.stage import Position, StageSettings
 from drivers.stage.motion import Standing, Trapezoid, plan_legs, schedule
 from drivers.stage.settings import AXES, AxisName
 
@@ -76,16 +75,26 @@ def figures(visits: Sequence[Visit], spent: Spent, dof_um: float) -> dict[str, o
 
 
 def ideal_seconds(
-    fields: Sequence[PlannedField], stage: StageSettings, profiles: dict[AxisName, Trapezoid], frame_s: float
+    start: Position,
+    height_um: float,
+    fields: Sequence[PlannedField],
+    stage: StageSettings,
+    profiles: dict[AxisName, Trapezoid],
+    frame_s: float,
 ) -> float:
     """Time of stage and camera for one exposure a field: ways in X and Y, their settling, exposure and readout.
 
-    No move of Z, and not the way to the first field.
+    start: where the stage stands before; the way from there to the first field and up to height_um is part of it, other
+    moves of Z are not. A method that leaves a field while its frame is read out may take less.
     """
     settle_s = {name: stage.axis(name).settle_ms / 1e3 for name in AXES}
+    standing = Standing(start.x_um, start.y_um, start.z_um, start.z_um)
     total_s = frame_s * len(fields)
-    for here, there in itertools.pairwise(fields):
-        standing = Standing(here.x_um, here.y_um, stage.safe_z_um, stage.safe_z_um)
-        legs = plan_legs(standing, {"x": there.x_um, "y": there.y_um}, stage)
-        total_s += schedule(standing, tuple(legs), profiles, settle_s)[1]
+    for number, there in enumerate(fields):
+        targets: dict[AxisName, float] = {"x": there.x_um, "y": there.y_um}
+        if number == 0:
+            targets["z"] = height_um
+        legs = tuple(plan_legs(standing, targets, stage))
+        total_s += schedule(standing, legs, profiles, settle_s)[1]
+        standing = Standing(there.x_um, there.y_um, stage.safe_z_um, stage.safe_z_um)
     return total_s

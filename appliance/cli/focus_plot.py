@@ -16,7 +16,8 @@ _LINES, _COLUMN = 2, 185.0
 _OURS, _THEIRS, _INK, _FAINT = "#0b6e4f", "#8a4b08", "#222222", "#dddddd"
 _NAMES = {
     "ours": "ours",
-    "ours_bracketed": "ours, bracketed",
+    "ours_exact": "ours, exact",
+    "ours_uncalibrated": "ours, uncalibrated",
     "exhaustive_21": "21 planes",
     "squid": "Squid-style",
     "openflexure": "OpenFlexure-style",
@@ -54,7 +55,7 @@ def draw(figures: Mapping[str, object]) -> str:
 
 def _rows(figures: Mapping[str, object]) -> dict[str, Row]:
     peers = cast("Mapping[str, Row]", figures["peers"])
-    own = {name: cast("Row", figures[name]) for name in ("ours", "ours_bracketed")}
+    own = {name: cast("Row", figures[name]) for name in ("ours", "ours_exact", "ours_uncalibrated")}
     return {name: row for name, row in {**own, **peers}.items() if row.get("within_half_dof") is not None}
 
 

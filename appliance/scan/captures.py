@@ -1,19 +1,19 @@
 """From planned fields to captures: the stage goes on while the last frame is judged, and comes back where it must.
 
-A field that is expected to be settled by its first frame is left as soon as that is taken. When the frame says
-otherwise after all, the field is visited again at the end of its row, with what the frame told of its height. Whether
-leaving early pays is learned from the fields before.
+A field that is expected to be settled by its first frame is left as soon as that is exposed. When the frame says
+otherwise after all, or does not come, the field is visited again at the end of its row, with what the frame told of its
+height. Whether leaving early pays is learned from the fields before.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 from appliance.records import FocusResult, Outcome
-from appliance.scan.focus.field import first_height_um, focus_field, judge_frame
+from appliance.scan.focus.field import Seen, first_height_um, focus_field, judge_frame
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.focus.search import Focused
 from appliance.scan.focus.surface import Observation, Prediction
@@ -29,6 +29,7 @@ _TIGHT_DOF = 0.5
 _PAYS = 0.85
 """Share of fields that their first frame must settle. Own estimate: going back takes some 0.25 s, waiting 0.04 s."""
 _MEMORY = 20
+_NO_TIME = {"move": 0.0, "settle": 0.0, "focus": 0.0, "expose": 0.0, "host": 0.0}
 
 
 @dataclass
@@ -49,10 +50,11 @@ class Haste:
 
 @dataclass(frozen=True)
 class _Later:
-    """A field that its first frame did not settle: where to search for it, and what was spent on it."""
+    """A field that its first frame did not settle: what was expected, what the frame told, and what was spent on it."""
 
     field: PlannedField
     prediction: Prediction
+    seen: Seen
     spent: Meter
 
 
@@ -69,21 +71,44 @@ class Captures:
         self._arrived = rig.meter.seconds
 
     def of(self, fields: Sequence[PlannedField]) -> Iterator[Capture]:
-        """Every field once, in the order in which they are settled. Raises whatever the rig raises but FrameTimeout."""
+        """Every field once, in the order in which they are settled; first those that the survey has settled.
+
+        Raises whatever the rig raises but FrameTimeout.
+        """
         self._since_s = time.perf_counter()
-        for _, group in groupby(fields, key=lambda field: field.y_um):
-            row, later = list(group), list[_Later]()
+        todo = yield from self._surveyed(fields)
+        rows = [list(row) for _, row in groupby(todo, key=lambda field: field.y_um)]
+        later = list[_Later]()
+        for row, ahead in zip(rows, [*rows[1:], []], strict=True):
+            left_last = list[_Later]()
             for field, following in zip(row, [*row[1:], None], strict=True):
-                if following is None or not self._leaves_early(field):
-                    yield self._stayed(field, self._predict(field), Meter())
-                    continue
-                found = self._passed(field, following)
+                onward = following or (later or ahead[:1] or [None])[-1]
+                found = self._visited(field, onward)
                 if isinstance(found, Capture):
                     yield found
                 else:
-                    later.append(found)
+                    (later if following else left_last).append(found)
             for left in reversed(later):
-                yield self._stayed(left.field, left.prediction, left.spent)
+                yield self._stayed(left.field, left.prediction, left.spent, left.seen)
+            later = left_last
+
+    def _surveyed(self, fields: Sequence[PlannedField]) -> Generator[Capture, None, list[PlannedField]]:
+        """Captures of the fields that were settled by the survey, which has accounted for them; returns the others."""
+        settled = dict(self._known.settled)
+        others = []
+        for field in fields:
+            done = settled.get((field.x_um, field.y_um))
+            if done is None:
+                others.append(field)
+            else:
+                yield Capture(field, done.outcome, done.reason, done.result, done.frame, Meter(), dict(_NO_TIME))
+        return others
+
+    def _visited(self, field: PlannedField, onward: PlannedField | _Later | None) -> Capture | _Later:
+        """A field, with one frame in passing where that will probably do. onward: where the stage goes next."""
+        if onward is None or not self._leaves_early(field):
+            return self._stayed(field, self._predict(field), Meter())
+        return self._passed(field, onward)
 
     def _predict(self, field: PlannedField) -> Prediction:
         return self._known.surface.predict(field.x_um, field.y_um, self._rig.now_s())
@@ -92,41 +117,48 @@ class Captures:
         tight_um = _TIGHT_DOF * self._optics.dof_um
         return self._known.view.judge is not None and self._haste.pays and self._predict(field).sigma_um <= tight_um
 
-    def _go_to(self, field: PlannedField, prediction: Prediction) -> float:
+    def _go_to(self, field: PlannedField, prediction: Prediction, seen: Seen | None = None) -> float:
         """Wait until the stage stands over a field; at which height."""
-        height_um = self._first_um(prediction)
+        height_um = self._first_um(prediction, seen)
         self._rig.go_to(field.x_um, field.y_um, height_um)
         self._arrived = dict(self._rig.meter.seconds)
         return height_um if self._rig.z_um is None else self._rig.z_um
 
-    def _first_um(self, prediction: Prediction) -> float:
-        return first_height_um(prediction, self._known.view, self._settings, self._optics)
+    def _first_um(self, prediction: Prediction, seen: Seen | None = None) -> float:
+        return first_height_um(prediction, self._known.view, self._settings, self._optics, seen)
 
-    def _stayed(self, field: PlannedField, prediction: Prediction, spent: Meter) -> Capture:
+    def _stayed(self, field: PlannedField, prediction: Prediction, spent: Meter, seen: Seen | None = None) -> Capture:
         """Stay until the field is settled."""
-        self._go_to(field, prediction)
+        z_um = self._go_to(field, prediction, seen)
         try:
-            focused = focus_field(self._rig, prediction, self._known.view, self._settings, self._optics)
+            focused = focus_field(
+                self._rig, prediction, self._known.view, self._settings, self._optics, seen, first_um=z_um
+            )
         except FrameTimeout as error:
             focused = self._no_frame(prediction, error)
         if not spent.exposures:
             self._haste.note(settled=focused.result.exposures == 1)
         return self._captured(field, focused, spent)
 
-    def _passed(self, field: PlannedField, following: PlannedField) -> Capture | _Later:
-        """One frame, judged on the way to the next field."""
+    def _passed(self, field: PlannedField, onward: PlannedField | _Later) -> Capture | _Later:
+        """One frame, read out and judged on the way to the next field; where none comes, the field is left open."""
+        goal = self._goal(onward)
         z_um = self._go_to(field, self._predict(field))
         prediction = self._predict(field)
-        try:
-            frame = self._rig.expose_at(z_um)
-        except FrameTimeout as error:
-            return self._captured(field, self._no_frame(prediction, error), Meter())
-        self._rig.set_off(following.x_um, following.y_um, self._first_um(self._predict(following)))
-        found = judge_frame(frame, z_um, prediction, self._known.view, self._settings, self._optics)
+        frame = self._rig.expose_and_leave(z_um, goal)
+        found: Focused | Seen = Seen(prediction)
+        if frame is not None:
+            found = judge_frame(frame, z_um, prediction, self._known.view, self._settings, self._optics)
         self._haste.note(settled=isinstance(found, Focused))
         if isinstance(found, Focused):
             return self._captured(field, found, Meter())
-        return _Later(field, found, self._rig.meter.take())
+        return _Later(field, prediction, found, self._rig.meter.take())
+
+    def _goal(self, onward: PlannedField | _Later) -> tuple[float, float, float]:
+        """Place and height of the exposure after this one."""
+        if isinstance(onward, _Later):
+            return onward.field.x_um, onward.field.y_um, self._first_um(onward.prediction, onward.seen)
+        return onward.x_um, onward.y_um, self._first_um(self._predict(onward))
 
     def _no_frame(self, prediction: Prediction, error: FrameTimeout) -> Focused:
         result = FocusResult(prediction.z_um, None, 0.0, "no frame", self._rig.meter.exposures, prediction.z_um)
@@ -142,7 +174,7 @@ class Captures:
         seconds = _parts(self._arrived, self._rig.meter, total_s)
         meter = self._rig.meter.take()
         meter.add(spent)
-        result = replace(focused.result, exposures=focused.result.exposures + spent.exposures)
+        result = replace(focused.result, exposures=meter.exposures)
         return Capture(field, focused.outcome, focused.reason, result, focused.frame, meter, seconds)
 
 

@@ -1,4 +1,4 @@
-"""Stage and camera as the scan uses them: go there, take a picture at this height, and count what it cost."""
+"""Stage and camera as the scan uses them: go there, take a picture at this height, leave, and count what it cost."""
 
 from __future__ import annotations
 
@@ -80,10 +80,12 @@ class Rig:
         self._under_way: _UnderWay | None = None
         self.now_s = clock
 
-    def set_off(self, x_um: float, y_um: float, z_um: float | None = None) -> None:
+    def set_off(self, x_um: float, y_um: float, z_um: float | None = None) -> Move:
         """Start a move in X and Y (and Z) and return at once; `go_to` or an exposure waits for its end."""
         self._arrive()
-        self._under_way = _UnderWay(self._stage.move(x_um=x_um, y_um=y_um, z_um=z_um), (x_um, y_um), z_um)
+        move = self._stage.move(x_um=x_um, y_um=y_um, z_um=z_um)
+        self._under_way = _UnderWay(move, (x_um, y_um), z_um)
+        return move
 
     def go_to(self, x_um: float, y_um: float, z_um: float | None = None) -> None:
         """Move X and Y (and Z) and wait until settled; a move there that was set off is only waited for."""
@@ -93,11 +95,32 @@ class Rig:
 
     def expose_at(self, z_um: float) -> Frame:
         """A complete, fresh frame at this height, approached from below. Raises FrameTimeout, CameraLost, AxisFault."""
-        self._arrive()
-        if self.z_um != z_um:
-            self._under_way = _UnderWay(self._stage.move(z_um=z_um), None, z_um)
-            self._arrive()
+        self._stand_at(z_um)
         return self._expose()
+
+    def expose_and_leave(self, z_um: float, onward: tuple[float, float, float]) -> Frame | None:
+        """One frame at this height, read out while the stage is on its way to `onward` (x, y, z in µm).
+
+        The stage sets off when the camera says that the exposure is over, never before; where it does not say so, the
+        stage stays. None when no complete, fresh frame came of it, and who wants one has to come back: nothing is taken
+        again here. Raises CameraLost, AxisFault, LimitError.
+        """
+        self._stand_at(z_um)
+        exposure_s, readout_s = self.exposure.exposure_ms / 1e3, self.info.readout_ms / 1e3
+        patience_s = _patience_s(exposure_s + readout_s)
+        self.meter.exposures += 1
+        try:
+            with self.meter.part("expose"):
+                self._camera.trigger()
+                self.meter.hardware_s += exposure_s
+                self._camera.exposed(patience_s)
+            way = self.set_off(*onward)
+            self.meter.hardware_s += max(0.0, readout_s - way.predicted_s)  # no more of it than outlasts the way
+            with self.meter.part("expose"):
+                frame = self._camera.grab(patience_s)
+        except FrameTimeout:
+            return None
+        return frame if frame.status is FrameStatus.OK else None
 
     def retract(self) -> None:
         """Objective away from the slide; the next exposure moves Z again."""
@@ -130,6 +153,13 @@ class Rig:
         self.meter.hardware_s += ended.move.predicted_s
         self.z_um = ended.move.targets_um.get("z", self.z_um) if ended.z_um is None else ended.z_um
 
+    def _stand_at(self, z_um: float) -> None:
+        """Wait for what was set off, then for this height where it is another."""
+        self._arrive()
+        if self.z_um != z_um:
+            self._under_way = _UnderWay(self._stage.move(z_um=z_um), None, z_um)
+            self._arrive()
+
     def _expose(self) -> Frame:
         frame_s = (self.exposure.exposure_ms + self.info.readout_ms) / 1000.0
         last = "none came"
@@ -139,7 +169,7 @@ class Rig:
                 self.meter.hardware_s += frame_s
                 self._camera.trigger()
                 try:
-                    frame = self._camera.grab(timeout_s=2.0 + 3 * frame_s)
+                    frame = self._camera.grab(_patience_s(frame_s))
                 except FrameTimeout as error:
                     last = error.what
                     continue
@@ -150,3 +180,8 @@ class Rig:
             f"No usable frame after {self._retries + 1} triggers; {last}.",
             remedy="Check the camera's cable and bandwidth with `cytoscan doctor`.",
         )
+
+
+def _patience_s(frame_s: float) -> float:
+    """How long a frame, or the end of its exposure, is waited for."""
+    return 2.0 + 3 * frame_s

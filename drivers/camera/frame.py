@@ -68,7 +68,7 @@ class Frame:
 
 
 class Camera(Protocol):
-    """Configure, trigger, grab. One owner thread; every call may raise CameraLost."""
+    """Configure, trigger, wait until exposed, grab. One owner thread; every call may raise CameraLost."""
 
     def info(self) -> CameraInfo:
         """Model, serial number and frame size."""
@@ -78,6 +78,16 @@ class Camera(Protocol):
 
     def trigger(self) -> None:
         """Start one exposure now."""
+
+    def exposed(self, timeout_s: float) -> None:
+        """Wait until light no longer counts for the last trigger's frame; `grab` fetches it as without this.
+
+        The stage may leave then, before the frame has been read out. Only the camera's own word will do, never a time
+        that was reckoned. With pypylon that is the ExposureEnd event, or the line whose LineSource is ExposureActive
+        gone low; with Aravis and other GenICam cameras the same features; a rolling shutter's last row has to be done,
+        too. A camera that has no such word (V4L2, nvarguscamerasrc) returns when the frame has come and keeps it for
+        `grab`: nothing is gained, and nothing risked. Raises FrameTimeout.
+        """
 
     def grab(self, timeout_s: float) -> Frame:
         """The frame of the last trigger. Raises FrameTimeout; never returns an older frame as OK."""

@@ -54,6 +54,13 @@ class ReplayCamera:
     def _lost(self, what: str, remedy: str) -> CameraLost:
         return CameraLost(f"Replay camera: {what}", safe=_STILL, remedy=remedy)
 
+    def _ended(self, timeout_s: float) -> FrameTimeout:
+        return FrameTimeout(
+            f"Replay camera: no further picture in {self._folder} (waited {timeout_s:g} s).",
+            safe=_STILL,
+            remedy="Add pictures, or play them in a loop.",
+        )
+
     def _pictures(self) -> list[Path]:
         if not self._folder.is_dir():
             raise self._lost(f"{self._folder} is not a folder.", "Give the folder that holds the pictures.")
@@ -100,14 +107,15 @@ class ReplayCamera:
             self._pending = self._shown
             self._shown += 1
 
+    def exposed(self, timeout_s: float) -> None:
+        """At once: a recorded picture takes no more light. Raises FrameTimeout after the last one."""
+        if self._pending is None:
+            raise self._ended(timeout_s)
+
     def grab(self, timeout_s: float) -> Frame:
         """The picture of the last trigger. Raises FrameTimeout after the last one, CameraLost when a file is gone."""
         if self._pending is None:
-            raise FrameTimeout(
-                f"Replay camera: no further picture in {self._folder} (waited {timeout_s:g} s).",
-                safe=_STILL,
-                remedy="Add pictures, or play them in a loop.",
-            )
+            raise self._ended(timeout_s)
         index, self._pending = self._pending, None
         path = self._paths[index % len(self._paths)]
         pixels = _read(path)

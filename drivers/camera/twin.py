@@ -115,25 +115,33 @@ class TwinCamera:
         self._trigger_ns = time.monotonic_ns()
         self._send({"op": "trigger", "seq": self._seq})
 
+    def exposed(self, timeout_s: float) -> None:
+        """Wait for the server's word that the exposure of the last trigger is over. Raises FrameTimeout, CameraLost."""
+        self._heard("exposed", timeout_s)
+
     def grab(self, timeout_s: float) -> Frame:
         """The frame of the last trigger; a copy of the pixels.
 
-        An answer to an earlier trigger that arrives late is dropped. Raises FrameTimeout when the last trigger brought
-        nothing within `timeout_s`, not counting what the twin needs to render; CameraLost when the twin is gone.
+        Raises FrameTimeout when the last trigger brought nothing within `timeout_s`, not counting what the twin needs
+        to render; CameraLost when the twin is gone.
         """
+        return self._frame(FrameReply(**self._heard("frame", timeout_s)))
+
+    def _heard(self, op: str, timeout_s: float) -> dict[str, Any]:
+        """What the server says under this name of the last trigger; what it says late of earlier ones is dropped."""
         deadline = time.monotonic() + timeout_s
         while (answer := self._answer(deadline)) is not None:
             if answer["op"] == "error":
                 raise self._lost(f"the server reports: {answer['message']}.")
-            if answer["op"] == "rendering" and answer["seq"] == self._seq:
-                deadline = time.monotonic() + timeout_s
-            if answer["op"] != "frame":
+            if answer.get("seq") != self._seq:
                 continue
-            reply = FrameReply(**answer)
-            if reply.seq == self._seq:
-                return self._frame(reply)
+            if answer["op"] == "rendering":
+                deadline = time.monotonic() + timeout_s
+            if answer["op"] == op:
+                return answer
+        missing = {"exposed": "no end of the exposure", "frame": "no frame"}[op]
         raise FrameTimeout(
-            f"Twin camera: no frame within {timeout_s:g} s of trigger {self._seq}.",
+            f"Twin camera: {missing} within {timeout_s:g} s of trigger {self._seq}.",
             safe="The stage is not affected.",
             remedy="Trigger again; if it repeats, check the twin.",
         )

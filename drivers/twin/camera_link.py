@@ -8,8 +8,9 @@ is answered by one line, in order:
         "complete": true, "start_ns": .., "exposure_ms": .., "gain_db": .., "render_ms": ..}
     anything else  ->  {"op": "error", "message": ".."}
 
-While a frame takes longer to render than to expose, lines `{"op": "rendering", "seq": ..}` may come before its answer:
-a simulation's cost, not a camera that stays silent. A lost frame is answered by nothing.
+As soon as an exposure is over, a line `{"op": "exposed", "seq": ..}` says so: what the stage does from then on does not
+show. While a frame takes longer to render than to read out, lines `{"op": "rendering", "seq": ..}` may come before its
+answer: a simulation's cost, not a camera that stays silent. A lost frame was exposed, and is answered by nothing more.
 
 The shared memory is a ring of slots, each a header of two generation counters and the pixels. A writer sets the first
 counter, writes the pixels, then sets the second. A reader copies the pixels, and has a whole frame when the second

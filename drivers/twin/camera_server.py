@@ -30,6 +30,14 @@ _LET_GO_S = 2.0
 """How long a new client waits for a former one, which may have died during an exposure, to be noticed as gone."""
 
 
+def _sleep_until(then_ns: int) -> int:
+    """Sleep until this moment of the monotonic clock; how many nanoseconds were left, negative when it had passed."""
+    left_ns = then_ns - time.monotonic_ns()
+    if left_ns > 0:
+        time.sleep(left_ns / 1e9)
+    return left_ns
+
+
 @dataclass(frozen=True)
 class Scenery:
     """What the camera looks at: axes that move, fields that are built, a sensor, and where the truth goes."""
@@ -43,7 +51,8 @@ class Scenery:
 class CameraServer:
     """Listens on `address` from construction until `close`. One client at a time; others are refused.
 
-    The rendering of a frame begins with its trigger: where the axes will be during the exposure is already decided.
+    The rendering of a frame begins when its exposure is over: until then the stage may still be sent elsewhere, and a
+    frame that it left too early has to show that.
     """
 
     def __init__(self, address: Path, settings: TwinSettings, scenery: Scenery) -> None:
@@ -113,7 +122,7 @@ class CameraServer:
                 return self._configure(request)
             if request["op"] == "trigger":
                 seq = int(request["seq"])
-                reply = self._expose(seq, lambda: client.sendall(encode({"op": "rendering", "seq": seq})))
+                reply = self._expose(seq, lambda op: client.sendall(encode({"op": op, "seq": seq})))
                 return None if reply is None else encode(reply)
             return encode({"op": "error", "message": f"unknown request {request['op']!r}"})
         except (KeyError, TypeError, ValueError) as error:
@@ -128,20 +137,20 @@ class CameraServer:
         self._gain_db = min(max(gain_db, 0.0), camera.max_gain_db)
         return encode({"op": "configure", "exposure_ms": self._exposure_ms, "gain_db": self._gain_db})
 
-    def _expose(self, seq: int, waiting: Callable[[], None]) -> FrameReply | None:
-        """Take one frame; None when it gets lost on the way."""
+    def _expose(self, seq: int, say: Callable[[str], None]) -> FrameReply | None:
+        """Take one frame; None when it gets lost on the way. say: tells the client how far it is."""
         start_ns = time.monotonic_ns()
         faults, rng = self._settings.faults, self._rng
         lost, stale, incomplete = rng.random(3) < (faults.frame_lost, faults.frame_stale, faults.frame_incomplete)
         self._frame_id += 1
-        pixels = self._render(start_ns, waiting)
+        over_ns = start_ns + round(self._exposure_ms * 1e6)
+        _sleep_until(over_ns)
+        say("exposed")
+        pixels = self._render(start_ns, lambda: say("rendering"))
         rows = self._camera.height_px // 2 if incomplete else None
-        due_ns = start_ns + round((self._exposure_ms + self._camera.readout_ms) * 1e6)
         generation = self._frame_id
         slot = self._ring.write(pixels, generation, rows)
-        left_ns = due_ns - time.monotonic_ns()
-        if left_ns > 0:
-            time.sleep(left_ns / 1e9)
+        left_ns = _sleep_until(over_ns + round(self._camera.readout_ms * 1e6))
         reply = FrameReply(
             seq=seq,
             frame_id=self._frame_id,
@@ -159,7 +168,7 @@ class CameraServer:
         return replace(before, seq=seq) if stale and before is not None else reply
 
     def _render(self, start_ns: int, waiting: Callable[[], None]) -> NDArray[np.uint8]:
-        """The picture that an exposure from `start_ns` on gives; writes its truth."""
+        """The picture that the exposure from `start_ns` on has given; writes its truth."""
         scenery = self._scenery
         shutter = Shutter(
             self._settings, scenery.mechanics, scenery.sensor, lambda x, y: scenery.builder.field(x, y, waiting)

@@ -45,7 +45,10 @@ class Shutter:
     def open(
         self, start_s: float, lamp_s: float, exposure_ms: float, gain_db: float, rng: np.random.Generator
     ) -> Picture:
-        """Expose from `start_s` on, in the clock of the mechanics; the lamp has been on for `lamp_s`."""
+        """The exposure from `start_s` on, in the clock of the mechanics; the lamp had been on for `lamp_s`.
+
+        To be asked for when it is over: a move commanded meanwhile is part of it.
+        """
         settings, camera = self._settings, self._settings.camera
         times = start_s + np.linspace(0, exposure_ms / 1e3, _SAMPLES)
         path = np.array([self._mechanics.true_position(float(t)) for t in times])

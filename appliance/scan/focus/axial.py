@@ -20,8 +20,11 @@ _REACH_DOF = 4.0
 _STEP_DOF = 0.1
 _SMOOTH_DOF = 0.22
 """Standard deviation of the kernel over height: features change over half a depth of field."""
-_POOLED, _SHRINK = 0.5, 0.1
+_POOLED, _SHRINK = 0.8, 0.3
 """Shares of the correlation over all heights, and of none, in that of each; a few fields cannot fill it alone."""
+TEMPER = 2.0
+"""By which log likelihoods are divided: neighbouring bands err together more than few fields can show. On twin slides
+judged by the curve of another slide, errors at NA 0.50 are then as large as they are said to be."""
 _LEAST = 1e-3
 _FEWEST_FIELDS = 6
 _TOO_FEW = 1e-12
@@ -39,13 +42,15 @@ class Stack:
 class AxialCurve:
     """Mean (m, FEATURES) and covariance (m, FEATURES, FEATURES) of the features by height.
 
-    offset_um: (m,), evenly spaced, µm over best focus. optics: what it was measured with.
+    offset_um: (m,), evenly spaced, µm over best focus. optics: what it was measured with. temper: by which what a frame
+    says is weakened, so that it claims no more than held-back fields bear out.
     """
 
     offset_um: Floats
     mean: Floats
     covariance: Floats
     optics: FocusOptics
+    temper: float = TEMPER
 
     @property
     def step_um(self) -> float:

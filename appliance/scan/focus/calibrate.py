@@ -7,11 +7,11 @@ here, on fields that were held back, and not in the middle of a patient's slide.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from appliance.scan.focus.axial import Stack, learn_curve
+from appliance.scan.focus.axial import TEMPER, AxialCurve, Stack, learn_curve
 from appliance.scan.focus.bands import measure_bands
 from appliance.scan.focus.curve import Shot, is_empty, sharpness_curve, shoot
 from appliance.scan.focus.estimate import fit_peak
@@ -31,7 +31,10 @@ _FOLDS = 8
 _JUDGED_DOF = 2.0
 _EXPECTED_DOF = 2.0
 _SHOWN = 5
-_TOLD, _WITHIN, _WRONG_SIDE = 0.7, 0.95, 0.02
+_TOLD, _WRONG_SIDE = 0.7, 0.2
+_TEMPERS = (2.0, 3.0, 4.5, 7.0, 10.0)
+_HONEST = 1.1
+"""Root mean square of errors over their stated deviation up to which a curve does not claim too much."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class AxialQuality:
 
     told: share of the frames that told anything; the rest is of these. median_um, p95_um: of the absolute error.
     wrong_side: share of frames beyond half a depth of field whose side was mistaken. within: share of errors that stay
-    below half a depth of field.
+    below half a depth of field. claimed: root mean square of the errors over what the judge said that they would be.
     """
 
     fields: int
@@ -50,6 +53,7 @@ class AxialQuality:
     p95_um: float
     wrong_side: float
     within: float
+    claimed: float
 
 
 def measure_stacks(
@@ -106,7 +110,7 @@ def _peak(
         shots.append(shoot(device.expose_at(z_um), z_um, known.view.baseline, optics.um_per_px))
     if is_empty(shots):
         return None
-    peak = fit_peak(sharpness_curve(shots, known.view.baseline), known.view.width_um)
+    peak = fit_peak(sharpness_curve(shots, known.view.baseline), known.view.width.um)
     return peak.z_um if peak.reason == "bracketed" else None
 
 
@@ -114,21 +118,33 @@ def _fitted(shots: Sequence[Shot], known: Survey, dof_um: float) -> float | None
     """Height of best focus from a fine stack: of the samples near the highest one."""
     curve = sharpness_curve(shots, known.view.baseline)
     top = max(curve, key=lambda sample: sample.value)
-    peak = fit_peak([s for s in curve if abs(s.z_um - top.z_um) <= _NEAR_DOF * dof_um], known.view.width_um)
+    peak = fit_peak([s for s in curve if abs(s.z_um - top.z_um) <= _NEAR_DOF * dof_um], known.view.width.um)
     return peak.z_um if peak.reason == "bracketed" and peak.sigma_um < _SURE_DOF * dof_um else None
 
 
-def axial_quality(stacks: Sequence[Stack], optics: FocusOptics) -> AxialQuality:
+def calibrated_curve(stacks: Sequence[Stack], optics: FocusOptics) -> tuple[AxialCurve, AxialQuality]:
+    """The curve of all stacks, tempered until fields held back bear out what it claims, and its quality on these.
+
+    Needs stacks of `FEWEST_FIELDS`.
+    """
+    for temper in _TEMPERS:
+        quality = axial_quality(stacks, optics, temper)
+        if quality.claimed <= _HONEST:
+            break
+    return replace(learn_curve(stacks, optics), temper=temper), quality
+
+
+def axial_quality(stacks: Sequence[Stack], optics: FocusOptics, temper: float = TEMPER) -> AxialQuality:
     """How well single frames are judged by a curve learned from the other fields; needs `FEWEST_FIELDS`.
 
     As in a scan, the judge first sees a frame near focus of each of a few fields.
     """
     dof_um = optics.dof_um
     folds = min(len(stacks), _FOLDS)
-    told, errors, offsets = [], [], []
+    told, errors, claims, offsets = [], [], [], []
     for fold in range(folds):
         others = [s for i, s in enumerate(stacks) if i % folds != fold]
-        judge = SlideJudge(learn_curve(others, optics))
+        judge = SlideJudge(replace(learn_curve(others, optics), temper=temper))
         for stack in others[:_SHOWN]:
             nearest = int(np.abs(stack.offset_um).argmin())
             judge.learn(stack.features[nearest], float(stack.offset_um[nearest]), _SURE_DOF * dof_um)
@@ -138,9 +154,10 @@ def axial_quality(stacks: Sequence[Stack], optics: FocusOptics) -> AxialQuality:
                     found = judge.judge(features, 0.0, _EXPECTED_DOF * dof_um, dof_um / 2)
                     told.append(found.familiar)
                     errors.append(found.offset_um - offset)
+                    claims.append(found.sigma_um)
                     offsets.append(offset)
     known = np.array(told) if any(told) else np.ones(len(told), np.bool_)
-    error, offset = np.array(errors)[known], np.array(offsets)[known]
+    error, claim, offset = np.array(errors)[known], np.array(claims)[known], np.array(offsets)[known]
     beyond = np.abs(offset) > dof_um / 2
     return AxialQuality(
         fields=len(stacks),
@@ -150,9 +167,13 @@ def axial_quality(stacks: Sequence[Stack], optics: FocusOptics) -> AxialQuality:
         p95_um=float(np.quantile(np.abs(error), 0.95)),
         wrong_side=float((np.sign(error + offset) != np.sign(offset))[beyond].mean()) if beyond.any() else 1.0,
         within=float((np.abs(error) <= dof_um / 2).mean()),
+        claimed=float(np.sqrt(np.mean((error / np.hypot(claim, _SURE_DOF * dof_um)) ** 2))),
     )
 
 
 def trustworthy(quality: AxialQuality) -> bool:
-    """Whether one picture of this device tells its focus well enough to be believed."""
-    return quality.told >= _TOLD and quality.within >= _WITHIN and quality.wrong_side <= _WRONG_SIDE
+    """Whether single pictures of this device tell their side, and no more than they can bear out.
+
+    How precisely they do need not be asked: a vague judge settles fewer fields with one picture, and a scan takes more.
+    """
+    return quality.told >= _TOLD and quality.wrong_side <= _WRONG_SIDE and quality.claimed <= _HONEST

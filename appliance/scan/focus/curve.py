@@ -11,7 +11,7 @@ import numpy as np
 from appliance.scan.focus.baseline import Baseline
 from appliance.scan.focus.content import BoolGrid, Content, look
 from appliance.scan.focus.estimate import Sample
-from appliance.scan.focus.measure import Measurement, measure
+from appliance.scan.focus.measure import Measurement, Planes, colour_planes, measure_planes
 from drivers.camera.frame import Frame
 
 _FEWEST_BLOCKS = 2
@@ -28,18 +28,20 @@ _FAINT = 6.0
 
 @dataclass(frozen=True)
 class Shot:
-    """One exposure of a field, and what it shows. z_um: height as commanded."""
+    """One exposure of a field, and what it shows. z_um: height as commanded. planes: the frame's."""
 
     z_um: float
     frame: Frame
+    planes: Planes
     measurement: Measurement
     content: Content
 
 
 def shoot(frame: Frame, z_um: float, baseline: Baseline, um_per_px: float) -> Shot:
     """Measure a frame and look at it."""
-    measurement = measure(frame)
-    return Shot(z_um, frame, measurement, look(measurement, baseline, um_per_px))
+    planes = colour_planes(frame)
+    measurement = measure_planes(planes)
+    return Shot(z_um, frame, planes, measurement, look(measurement, baseline, um_per_px))
 
 
 def readable_blocks(shots: Sequence[Shot]) -> BoolGrid:

@@ -26,7 +26,14 @@ _WIDTHS = 13
 _LONGEST_STRIDE = 2.5
 _MISFIT = 4.0
 """Squared deviations per sample, in standard deviations, that no focus curve explains: something else has changed."""
-_TRUST = {"edge": 0.3, "two peaks": 0.5, "inconsistent": 0.2, "bracketed": 1.0}
+_HEIGHT_ERROR = 0.04
+"""By how much heights are reached otherwise than commanded, as a share of the width. Measured on the twin: 0.1 µm."""
+_SAME = 0.01
+"""Share by which samples at two heights differ at least, but for rare pairs on either side of the peak; a device that
+does not move shows the same at both."""
+_OUTSIDE = 0.3
+"""How far beyond two samples their peak may lie, as a share of their distance; further out they only tell the side."""
+_TRUST = {"edge": 0.3, "two peaks": 0.5, "inconsistent": 0.2, "bracketed": 1.0, "template": 1.0}
 _DIP = 0.12
 """How deep a valley between two maxima must be, as a share of the lower one, to count as two peaks."""
 
@@ -44,8 +51,8 @@ class Sample:
 class Peak:
     """Where the curve is highest.
 
-    sigma_um: standard deviation of z_um. confidence: 0 to 1. reason: "bracketed", "edge", "flat", "two peaks", or
-    "inconsistent" where the samples do not lie on any focus curve.
+    sigma_um: standard deviation of z_um. confidence: 0 to 1. reason: "bracketed", "template" (from two samples and what
+    was expected), "edge", "flat", "two peaks", or "inconsistent" where the samples do not lie on any focus curve.
     width_um: full width at half height, posterior mean.
     """
 
@@ -54,6 +61,23 @@ class Peak:
     confidence: float
     reason: str
     width_um: float
+
+
+@dataclass(frozen=True)
+class Width:
+    """Full width at half height of the focus curves of a slide. spread: standard deviation of its logarithm."""
+
+    um: float
+    spread: float
+
+
+def usual_width(seen_um: Sequence[float], before_um: float) -> Width:
+    """The width of a slide's curves from those of a few fields. before_um: what is expected with none of them."""
+    if not seen_um:
+        return Width(before_um, _WIDTH_SPREAD)
+    logs = np.log(np.asarray(seen_um))
+    squares = _WIDTH_SPREAD**2 + float(((logs - logs.mean()) ** 2).sum())
+    return Width(float(np.exp(logs.mean())), math.sqrt(squares / (len(seen_um) + 1)))
 
 
 def missing_sample(
@@ -79,11 +103,8 @@ def missing_sample(
     return z_um if z_um < edge_um - step_um / 2 else None
 
 
-def fit_peak(samples: Sequence[Sample], width_um: float, expected: Peak | None = None) -> Peak:
-    """The peak of a curve of at least three samples; width_um: what its full width at half height usually is.
-
-    expected: where something other than sharpness says that it is.
-    """
+def fit_peak(samples: Sequence[Sample], width_um: float) -> Peak:
+    """The peak of a curve of at least three samples; width_um: what its full width at half height usually is."""
     ordered = sorted(samples, key=lambda s: s.z_um)
     z = np.array([s.z_um for s in ordered])
     value = np.array([s.value for s in ordered])
@@ -95,7 +116,8 @@ def fit_peak(samples: Sequence[Sample], width_um: float, expected: Peak | None =
     if top <= 0 or top - float(value[low]) < 4 * math.hypot(noise[best], noise[low]) + near * top:
         return Peak(float(z[best]), math.inf, 0.0, "flat", width_um)
     error = near + far * (1 - value / top)
-    position, sigma, width, misfit = _posterior(z, value / top, np.hypot(noise / top, error), width_um, expected)
+    usual = Width(width_um, _WIDTH_SPREAD)
+    position, sigma, width, misfit = _posterior(z, value / top, np.hypot(noise / top, error), usual)
     reason = "bracketed"
     if best in (0, len(z) - 1):
         reason = "edge"
@@ -106,8 +128,36 @@ def fit_peak(samples: Sequence[Sample], width_um: float, expected: Peak | None =
     return Peak(position, sigma, _TRUST[reason] * math.exp(-sigma / (0.5 * width_um)), reason, width)
 
 
+def template_peak(samples: Sequence[Sample], width: Width, expected: Peak) -> Peak:
+    """The peak from two or more samples near it, on a curve of known width; expected: what else says where it is.
+
+    Two frames of one field show the same things, so the ratio of their sharpness depends on height alone. Source:
+    domain reference 3.3 ("template"). The reason is "edge" where the peak lies outside what the samples tell of, and
+    "flat" where the samples do not differ.
+    """
+    ordered = sorted(samples, key=lambda s: s.z_um)
+    z = np.array([s.z_um for s in ordered])
+    value = np.array([s.value for s in ordered])
+    noise = np.array([s.sigma for s in ordered])
+    best, low = int(value.argmax()), int(value.argmin())
+    top = float(value[best])
+    if top <= 0 or top - float(value[low]) < 4 * math.hypot(noise[best], noise[low]) + _SAME * top:
+        return Peak(float(z[best]), math.inf, 0.0, "flat", width.um)
+    near, far = _MODEL_ERROR
+    error = np.hypot(noise / top, near + far * (1 - value / top))
+    position, sigma, wide, misfit = _posterior(z, value / top, error, width, expected)
+    beyond_um = max(float(z[0]) - position, position - float(z[-1]))
+    reason = "template"
+    if misfit > _MISFIT * len(z):
+        reason = "inconsistent"
+    elif beyond_um > _OUTSIDE * float(z[-1] - z[0]):
+        reason = "edge"
+    sigma = math.hypot(sigma, _HEIGHT_ERROR * width.um)
+    return Peak(position, sigma, _TRUST[reason] * math.exp(-sigma / (0.5 * width.um)), reason, wide)
+
+
 def _posterior(
-    z: Floats, value: Floats, noise: Floats, width_um: float, expected: Peak | None
+    z: Floats, value: Floats, noise: Floats, usual: Width, expected: Peak | None = None
 ) -> tuple[float, float, float, float]:
     """Mean and deviation of the position, mean width, and the misfit of the best curve, prior on its width included.
 
@@ -115,14 +165,14 @@ def _posterior(
     """
     spacing = float(np.diff(z).max())
     position = np.linspace(z[0] - spacing, z[-1] + spacing, _POSITIONS)[:, None, None, None]
-    stretch = np.linspace(-2.5, 2.5, _WIDTHS) * _WIDTH_SPREAD
-    half = (0.5 * width_um * np.exp(stretch))[None, :, None, None]
+    stretch = np.linspace(-2.5, 2.5, _WIDTHS) * usual.spread
+    half = (0.5 * usual.um * np.exp(stretch))[None, :, None, None]
     pedestal = _PEDESTALS[None, None, :, None]
     curve = pedestal + (1 - pedestal) / (1 + ((z - position) / half) ** 2)
     weight = 1 / noise**2
     height = (curve * value * weight).sum(-1) / (curve**2 * weight).sum(-1)
     misfit = ((value - height[..., None] * curve) ** 2 * weight).sum(-1)
-    log_posterior = -0.5 * misfit - 0.5 * (stretch[None, :, None] / _WIDTH_SPREAD) ** 2
+    log_posterior = -0.5 * misfit - 0.5 * (stretch[None, :, None] / usual.spread) ** 2
     best = -2 * float(log_posterior.max())
     if expected is not None:
         log_posterior = log_posterior - 0.5 * ((position[..., 0] - expected.z_um) / expected.sigma_um) ** 2

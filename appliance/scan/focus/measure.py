@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from drivers.camera.frame import Frame, PixelFormat
 
 FloatGrid = NDArray[np.float32]
+Planes = list[NDArray[np.uint8]]
+"""Red, two greens and blue of a frame, each half its size."""
 
 CELL_PX = 8
 """Side of a colour cell, in pixels of the frame."""
@@ -52,7 +54,12 @@ class Measurement:
 
 def measure(frame: Frame) -> Measurement:
     """Reduce a frame, Bayer or RGB. Rows and columns beyond a multiple of 32 are left out. Frames of at least 64 px."""
-    red, green_1, green_2, blue = colour_planes(frame)
+    return measure_planes(colour_planes(frame))
+
+
+def measure_planes(planes: Planes) -> Measurement:
+    """The same, of its colour planes."""
+    red, green_1, green_2, blue = planes
     energy = _energy(green_1) + _energy(green_2)
     green = cv2.addWeighted(green_1, 0.5, green_2, 0.5, 0.0, dtype=cv2.CV_32F)
     size = (2 * green.shape[1] // CELL_PX, 2 * green.shape[0] // CELL_PX)
@@ -72,7 +79,7 @@ def _moved(cells: FloatGrid, by: float) -> FloatGrid:
     return np.asarray(cv2.filter2D(cells, -1, kernel, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
 
 
-def colour_planes(frame: Frame) -> list[NDArray[np.uint8]]:
+def colour_planes(frame: Frame) -> Planes:
     """Red, two greens and blue of the RGGB lattice, each half the size; colour frames are sampled on that lattice.
 
     Rows and columns of the frame beyond a multiple of 32 are left out.

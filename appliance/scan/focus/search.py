@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from appliance.records import FocusResult, Outcome
-from appliance.scan.focus.bands import measure_bands
+from appliance.scan.focus.bands import bands_of
 from appliance.scan.focus.baseline import Baseline
 from appliance.scan.focus.curve import Shot, is_empty, is_faint, sharpness_curve, shoot
-from appliance.scan.focus.estimate import Peak, Sample, fit_peak, missing_sample
+from appliance.scan.focus.estimate import Peak, Sample, Width, fit_peak, missing_sample, template_peak
 from appliance.scan.focus.judge import Judgement, SlideJudge
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.focus.surface import Prediction
@@ -23,7 +23,9 @@ _IN_FOCUS_DOF = 0.5
 _EXACT_DOF = 0.1
 """What "exact" keeps a frame within."""
 _FIT_FROM = 3
-_TRUSTED = ("bracketed", "two peaks", "judged")
+_LEAST_DOF = 0.05
+"""Frames nearer together than this show the same."""
+_TRUSTED = ("bracketed", "two peaks", "judged", "template")
 
 
 class FocusDevice(Protocol):
@@ -53,14 +55,14 @@ class Focused:
 
 @dataclass(frozen=True)
 class View:
-    """What is known before a field is looked at: the baseline, and how wide focus curves of this slide are.
+    """What is known before a field is looked at: the baseline, and the width of focus curves of this slide.
 
     evenness: 0 finds the height with most detail in all; towards 1, strong objects count no more than faint ones.
     inked: most of the slide lies under ink. judge: tells the height of a single frame; None where the device cannot.
     """
 
     baseline: Baseline
-    width_um: float
+    width: Width
     evenness: float = 0.0
     inked: bool = False
     judge: SlideJudge | None = None
@@ -74,12 +76,13 @@ class Search:
     ) -> None:
         self._device = device
         self._view = view
-        self._most = settings.max_exposures
-        self._um_per_px = optics.um_per_px
+        self.most = settings.max_exposures
+        self.optics = optics
         self.prediction = prediction
-        self.width_um = view.width_um
+        self.width = view.width
         self.dof_um = optics.dof_um
         self.step_um = settings.bracket_step_dof * optics.dof_um
+        self.least_um = _LEAST_DOF * optics.dof_um
         self.exact = settings.mode == "exact"
         self.keep_um = min(settings.keep_within_dof, _EXACT_DOF if self.exact else math.inf) * optics.dof_um
         reach = min(max(_REACH_DOF * optics.dof_um, _REACH_SIGMA * prediction.sigma_um), settings.search_um)
@@ -90,12 +93,12 @@ class Search:
     @property
     def left(self) -> int:
         """Exposures that may still be taken."""
-        return self._most - len(self.shots)
+        return self.most - len(self.shots)
 
     def expose(self, z_um: float) -> Shot:
         """One more shot, as near to z_um as may be."""
         z_um = min(max(z_um, self.low_um), self.high_um)
-        shot = shoot(self._device.expose_at(z_um), z_um, self._view.baseline, self._um_per_px)
+        shot = shoot(self._device.expose_at(z_um), z_um, self._view.baseline, self.optics.um_per_px)
         self.shots.append(shot)
         return shot
 
@@ -111,14 +114,18 @@ class Search:
         """Whether no shot shows more than noise might."""
         return is_faint(self.shots, self._view.baseline)
 
-    def peak(self, expected: Peak | None = None) -> Peak:
-        """The peak that the shots so far lie on; at least three. expected: what else says where it is."""
-        return fit_peak(self.curve(), self.width_um, expected)
+    def peak(self) -> Peak:
+        """The peak that the shots so far lie on; at least three."""
+        return fit_peak(self.curve(), self.width.um)
+
+    def template(self, expected: Peak) -> Peak:
+        """The peak by two shots or more and what else says where it is."""
+        return template_peak(self.curve(), self.width, expected)
 
     def missing(self) -> float | None:
         """Height of the shot that the curve still lacks."""
         curve = self.curve()
-        expected = fit_peak(curve, self.width_um).z_um if len(curve) >= _FIT_FROM else None
+        expected = fit_peak(curve, self.width.um).z_um if len(curve) >= _FIT_FROM else None
         return missing_sample(curve, self.step_um, self.low_um, self.high_um, expected)
 
     def hidden(self) -> float:
@@ -130,7 +137,7 @@ class Search:
         expected_um = shot.z_um - self.prediction.z_um
         if self._view.judge is None:
             return Judgement(expected_um, self.prediction.sigma_um, 0.0, familiar=False)
-        features = measure_bands(shot.frame, self._view.baseline).features()
+        features = bands_of(shot.planes, self._view.baseline).features()
         return self._view.judge.judge(features, expected_um, self.prediction.sigma_um, within_um)
 
     def nearest(self, z_um: float) -> Shot:

@@ -15,6 +15,7 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 
 Floats = NDArray[np.float64]
 
@@ -33,6 +34,7 @@ _BROAD, _FINE = (0.05, 0.2, 1.0, 4.0, 16.0), (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.
 _SPREAD = 1.5
 """Prior on their logarithms."""
 _NEIGHBOURS = 96
+_ROOM = 256
 _LEARN_FROM, _LEARN_EVERY, _LEARN_MOST = 12, 16, 120
 _OUTLIER = 3.0
 _LOOKS_FOR_OUTLIERS = 3
@@ -64,19 +66,27 @@ class FocusSurface:
 
     def __init__(self, reference_z_um: float, reference_sigma_um: float) -> None:
         self._reference = Prediction(reference_z_um, reference_sigma_um)
-        self._seen: Floats = np.empty((0, 5))
+        self._kept: Floats = np.empty((5, _ROOM))
+        self._seen: Floats = self._kept[:, :0].T
         self._relief = _USUAL
         self._stretch = 1.0
         self._learn_at = _LEARN_FROM
 
     def add(self, observations: Iterable[Observation]) -> None:
         """Learn from accepted fields."""
-        rows = [astuple(observation) for observation in observations]
-        if rows:
-            self._seen = np.vstack([self._seen, rows])
+        for observation in observations:
+            self._append(observation)
         if len(self._seen) >= self._learn_at:
             self._learn()
             self._learn_at = len(self._seen) + _LEARN_EVERY
+
+    def _append(self, observation: Observation) -> None:
+        """Without copying what is there, but for each doubling of it."""
+        count = len(self._seen)
+        if count == self._kept.shape[1]:
+            self._kept = np.concatenate([self._kept, np.empty_like(self._kept)], axis=1)
+        self._kept[:, count] = astuple(observation)
+        self._seen = self._kept[:, : count + 1].T
 
     def predict(self, x_um: float, y_um: float, at_s: float = 0.0) -> Prediction:
         """Best focus expected at a place and time, not before the last observation."""
@@ -95,8 +105,8 @@ class FocusSurface:
     def _nearest(self, x_um: float, y_um: float) -> Floats:
         if len(self._seen) <= _NEIGHBOURS:
             return self._seen
-        distance = np.hypot(self._seen[:, 0] - x_um, self._seen[:, 1] - y_um)
-        return self._seen[np.argpartition(distance, _NEIGHBOURS)[:_NEIGHBOURS]]
+        squared = (self._seen[:, 0] - x_um) ** 2 + (self._seen[:, 1] - y_um) ** 2
+        return self._seen[np.argpartition(squared, _NEIGHBOURS)[:_NEIGHBOURS]]
 
     def _solved(self, seen: Floats, origin: Floats, now_s: float) -> tuple[Floats, Floats]:
         """Heights over the reference, and their precision matrix, in which outliers count little."""
@@ -149,7 +159,8 @@ class FocusSurface:
 
 def _apart(some: Floats, others: Floats) -> Floats:
     """(n, m) distances."""
-    return np.hypot(some[:, None, 0] - others[None, :, 0], some[:, None, 1] - others[None, :, 1])
+    across, along = some[:, None, 0] - others[None, :, 0], some[:, None, 1] - others[None, :, 1]
+    return np.sqrt(across * across + along * along)
 
 
 def _prior(relief: tuple[float, float]) -> float:
@@ -158,5 +169,5 @@ def _prior(relief: tuple[float, float]) -> float:
 
 def _log_likelihood(covariance: Floats, off: Floats) -> float:
     factor = np.linalg.cholesky(covariance)
-    white = np.linalg.solve(factor, off)
+    white = solve_triangular(factor, off, lower=True, check_finite=False)
     return float(-0.5 * white @ white - np.log(np.diag(factor)).sum())

@@ -16,7 +16,7 @@ from appliance.scan.focus.axial import AxialCurve
 from appliance.scan.focus.bands import measure_bands
 from appliance.scan.focus.baseline import Baseline, learn_baseline
 from appliance.scan.focus.content import look
-from appliance.scan.focus.estimate import Peak, Sample, fit_peak
+from appliance.scan.focus.estimate import Peak, Sample, fit_peak, usual_width
 from appliance.scan.focus.field import HIDDEN, focus_field
 from appliance.scan.focus.judge import SlideJudge
 from appliance.scan.focus.measure import Measurement, measure
@@ -63,7 +63,8 @@ class SurveyPoint:
 class Survey:
     """found: whether there is a specimen to scan. reason: why not: "no specimen" or "obscured".
 
-    view: baseline and curve width for the fields to come. exposures: taken in all.
+    view: baseline and curve width for the fields to come. exposures: taken in all. settled: fields that need not be
+    visited again, as they were focused.
     """
 
     found: bool
@@ -72,6 +73,7 @@ class Survey:
     view: View
     points: tuple[SurveyPoint, ...]
     exposures: int
+    settled: tuple[tuple[Place, Focused], ...] = ()
 
 
 def survey(
@@ -113,6 +115,7 @@ class _Surveyor:
         self._widths: list[float] = []
         self._points: list[SurveyPoint] = []
         self._seen: list[list[Measurement]] = []
+        self._settled: list[tuple[Place, Focused]] = []
 
     def run(self, groups: Sequence[Sequence[Place]]) -> Survey:
         first = self._first([group[0] for group in groups])
@@ -191,6 +194,8 @@ class _Surveyor:
         self._widths.append(peak.width_um)
         self._surface.add([Observation(*place, peak.z_um, peak.sigma_um, self._device.now_s())])
         self._teach(field, peak)
+        if field.outcome is Outcome.USABLE:
+            self._settled.append((place, field))
         return True
 
     def _teach(self, field: Focused, peak: Peak) -> None:
@@ -214,8 +219,7 @@ class _Surveyor:
 
     def _view(self) -> View:
         usual = USUAL_WIDTH_DOF * self._optics.dof_um
-        width = math.exp(sum(map(math.log, self._widths)) / len(self._widths)) if self._widths else usual
-        return View(self._baseline, width, self._evenness, self._inked())
+        return View(self._baseline, usual_width(self._widths, usual), self._evenness, self._inked())
 
     def _inked(self) -> bool:
         """Whether most places lay under ink when they were first looked at."""
@@ -225,4 +229,4 @@ class _Surveyor:
     def _result(self, *, found: bool) -> Survey:
         reason = "" if found else "obscured" if self._inked() else "no specimen"
         view = replace(self._view(), judge=self._judge)
-        return Survey(found, reason, self._surface, view, tuple(self._points), self._exposures)
+        return Survey(found, reason, self._surface, view, tuple(self._points), self._exposures, tuple(self._settled))

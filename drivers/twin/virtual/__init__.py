@@ -3,6 +3,17 @@
 from drivers.twin.virtual.camera import VirtualCamera
 from drivers.twin.virtual.clock import VirtualClock
 from drivers.twin.virtual.microscope import FieldShelf, Truth, VirtualMicroscope
+from drivers.twin.virtual.repeated import FieldLadder, RepeatedMicroscope, draw_ladder
 from drivers.twin.virtual.stage import VirtualStage
 
-__all__ = ["FieldShelf", "Truth", "VirtualCamera", "VirtualClock", "VirtualMicroscope", "VirtualStage"]
+__all__ = [
+    "FieldLadder",
+    "FieldShelf",
+    "RepeatedMicroscope",
+    "Truth",
+    "VirtualCamera",
+    "VirtualClock",
+    "VirtualMicroscope",
+    "VirtualStage",
+    "draw_ladder",
+]

@@ -1,4 +1,4 @@
-"""The camera in simulated time: a picture is drawn at its trigger, and time passes when it is fetched."""
+"""The camera in simulated time: time passes when a picture is waited for, and it is drawn when it is fetched."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from drivers.twin.virtual.clock import VirtualClock
 
 MODEL = "CytoScan virtual camera"
 
-Draw = Callable[[int, CameraSettings], NDArray[np.uint8]]
-"""The picture, uint8 Bayer RGGB, of the frame of this number under these settings, exposed from now on."""
+Draw = Callable[[int, float, CameraSettings], NDArray[np.uint8]]
+"""The picture, uint8 Bayer RGGB, of the frame of this number that was exposed from this second on, and no longer is."""
 
 
 class VirtualCamera:
@@ -30,7 +30,7 @@ class VirtualCamera:
         self._clock = clock
         self._draw = draw
         self._settings = CameraSettings(model.nominal_exposure_ms)
-        self._pending: tuple[int, NDArray[np.uint8]] | None = None
+        self._pending: tuple[int, CameraSettings] | None = None
         self.exposures = 0
 
     def info(self) -> CameraInfo:
@@ -51,14 +51,20 @@ class VirtualCamera:
         """Start one exposure now."""
         with self._clock.simulating():
             self.exposures += 1
-            self._pending = (self._clock.now_ns, self._draw(self.exposures, self._settings))
+            self._pending = (self._clock.now_ns, self._settings)
+
+    def exposed(self, timeout_s: float) -> None:
+        """Let time pass until the exposure of the last trigger is over. Raises FrameTimeout without a trigger."""
+        with self._clock.simulating():
+            trigger_ns, under = self._triggered(timeout_s)
+            self._clock.wait_until(trigger_ns / 1e9 + under.exposure_ms / 1e3)
 
     def grab(self, timeout_s: float) -> Frame:
         """The frame of the last trigger, when exposure and readout are over. Raises FrameTimeout without a trigger."""
         with self._clock.simulating():
             return self._fetched(timeout_s)
 
-    def _fetched(self, timeout_s: float) -> Frame:
+    def _triggered(self, timeout_s: float) -> tuple[int, CameraSettings]:
         if self._pending is None:
             self._clock.wait_until(self._clock.now_s + timeout_s)
             raise FrameTimeout(
@@ -66,15 +72,19 @@ class VirtualCamera:
                 safe="The stage is not affected.",
                 remedy="Trigger first.",
             )
-        (trigger_ns, pixels), self._pending = self._pending, None
-        self._clock.wait_until(trigger_ns / 1e9 + (self._settings.exposure_ms + self._model.readout_ms) / 1e3)
+        return self._pending
+
+    def _fetched(self, timeout_s: float) -> Frame:
+        trigger_ns, under = self._triggered(timeout_s)
+        self._pending = None
+        self._clock.wait_until(trigger_ns / 1e9 + (under.exposure_ms + self._model.readout_ms) / 1e3)
         return Frame(
             frame_id=self.exposures,
-            pixels=pixels,
+            pixels=self._draw(self.exposures, trigger_ns / 1e9, under),
             pixel_format=PixelFormat.BAYER_RG8,
             trigger_ns=trigger_ns,
             host_ns=self._clock.now_ns,
-            settings=self._settings,
+            settings=under,
             status=FrameStatus.OK,
         )
 

@@ -90,9 +90,8 @@ class VirtualMicroscope:
         self.stage = VirtualStage(stage or standard_stage("virtual"), mechanics, self.clock)
         self.camera = VirtualCamera(settings.camera, f"TWIN-{settings.seed}", self.clock, self._draw)
 
-    def _draw(self, number: int, under: CameraSettings) -> NDArray[np.uint8]:
-        now_s = self.clock.now_s
-        picture = self._shutter.open(now_s, now_s, under.exposure_ms, under.gain_db, self._rng)
+    def _draw(self, number: int, start_s: float, under: CameraSettings) -> NDArray[np.uint8]:
+        picture = self._shutter.open(start_s, start_s, under.exposure_ms, under.gain_db, self._rng)
         camera = self._settings.camera
         self.truths[number] = Truth(
             z_um=picture.z_um,

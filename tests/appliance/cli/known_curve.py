@@ -64,6 +64,9 @@ class KnownCurve:
         self._pending = len(self.heights_um) + 1
         self.heights_um[self._pending] = self.z_um(self.now_s)
 
+    def exposed(self, timeout_s: float) -> None:
+        """A picture of no duration."""
+
     def grab(self, timeout_s: float) -> Frame:
         trigger_ns = round(self.now_s * 1e9)
         self.now_s += _FRAME_S

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +26,7 @@ from appliance.scan.focus.curve_file import save_curve
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.plan import PlannedField
 from appliance.settings import FocusSection
-from drivers.stage import standard_stage
+from drivers.stage import Position, standard_stage
 from drivers.stage.motion import Trapezoid
 
 DOF_UM = 2.0
@@ -71,9 +72,12 @@ def test_the_ideal_is_the_ways_their_settling_and_one_frame_each() -> None:
     stage = standard_stage("none")
     profiles = {name: Trapezoid(25_000.0, 500_000.0) for name in ("x", "y", "z")}
     fields = [PlannedField(0, 10_000.0, 5_000.0), PlannedField(1, 10_500.0, 5_000.0)]
-    expected = 2 * 0.03 + 2 * (500 / 500_000) ** 0.5 + 0.08
-    assert ideal_seconds(fields, stage, cast("Any", profiles), 0.03) == pytest.approx(expected)
-    assert ideal_seconds(fields[:1], stage, cast("Any", profiles), 0.03) == pytest.approx(0.03)
+    across_s, step_s = 2 * (500 / 500_000) ** 0.5 + 0.08, 2 * (100 / 500_000) ** 0.5 + 0.02
+    there = Position(10_000.0, 5_000.0, 3_000.0)
+    ideal = partial(ideal_seconds, stage=stage, profiles=cast("Any", profiles), frame_s=0.03)
+    assert ideal(there, 3_000.0, fields) == pytest.approx(2 * 0.03 + across_s)
+    assert ideal(there, 3_000.0, fields[:1]) == pytest.approx(0.03)
+    assert ideal(there, 3_100.0, fields[:1]) == pytest.approx(0.03 + step_s)
 
 
 def strange_curve(path: Path) -> Path:
@@ -112,20 +116,21 @@ def test_all_methods_are_measured_over_the_same_fields(small_run: tuple[int, dic
     assert found["na"] == 0.5
     assert found["dof_um"] == pytest.approx(2.786)
     assert found["curve"] == {"from": "file"}
-    rows = {"ours": found["ours"], "ours_bracketed": found["ours_bracketed"], **found["peers"]}
+    own = ("ours", "ours_exact", "ours_uncalibrated")
+    rows = {**{name: found[name] for name in own}, **found["peers"]}
     reason = rows.pop("pylabrobot_golden")["skipped"]
     assert "make bench-focus" in reason
-    assert len(rows) == 5
+    assert len(rows) == 6
     assert len({(row["fields"], row["non_blank"]) for row in rows.values()}) == 1
     for name, row in rows.items():
         assert set(row) >= KEYS, name
         assert row["fields"] == 3
         assert 0 < row["efficiency"] < 1
-        assert row["waited_seconds_per_field"] >= row["exposures_per_field"] * 0.029
+        assert row["waited_seconds_per_field"] >= row["exposures_per_field"] * 0.005
     assert rows["exhaustive_21"]["exposures_per_field"] == 21
     assert rows["exhaustive_21"]["within_half_dof"] == 1.0
     assert rows["exhaustive_21"]["mean_abs_um"] < 0.25 * found["dof_um"] + 0.3
-    assert rows["ours_bracketed"]["within_half_dof"] == 1.0
+    assert rows["ours_uncalibrated"]["within_half_dof"] == 1.0
     assert rows["squid"]["exposures_per_field"] <= (10 + 3) / 3
     assert rows["exhaustive_21"]["waited_seconds_per_field"] > rows["squid"]["waited_seconds_per_field"]
 
@@ -133,13 +138,13 @@ def test_all_methods_are_measured_over_the_same_fields(small_run: tuple[int, dic
 def test_the_plot_holds_a_point_and_a_name_for_each_method(small_run: tuple[int, dict[str, Any], str]) -> None:
     _, found, plot = small_run
     dots = re.findall(r'<circle cx="([\d.-]+)" cy="([\d.-]+)"', plot)
-    assert len(dots) == 3 * 5
+    assert len(dots) == 3 * 6
     assert plot.count("Squid-style") == 1
     assert "PyLabRobot" not in plot
     width, height = (float(value) for value in re.findall(r'viewBox="0 0 (\d+) (\d+)"', plot)[0])
     assert all(0 < float(x) < width and 0 < float(y) < height for x, y in dots)
     nothing = {**found, "peers": {name: {"skipped": "none"} for name in found["peers"]}}
-    assert draw(nothing).count("<circle") == 3 * 2
+    assert draw(nothing).count("<circle") == 3 * 3
 
 
 def test_a_curve_of_another_objective_is_refused(tmp_path: Path) -> None:
@@ -156,16 +161,16 @@ def test_a_curve_is_measured_on_a_slide_that_is_not_compared_and_kept(
         asked.append(twin.seed)
         optics = FocusOptics(0.5, 0.293)
         stacks = [Stack(np.linspace(-12, 12, 40), np.zeros((40, FEATURES))) for _ in range(6)]
-        return Calibration(learn_curve(stacks, optics), AxialQuality(24, 500, 0.9, 0.2, 0.6, 0.0, 0.99), 0)
+        return Calibration(learn_curve(stacks, optics), AxialQuality(24, 500, 0.9, 0.2, 0.6, 0.0, 0.99, 1.0), 0)
 
     monkeypatch.setattr(bench, "_calibrated", measured)
     optics = FocusOptics(0.5, 0.293)
     order = Order(2, 3, 40, curve=tmp_path / "kept.npz")
-    curve, known = bench._axial_curve(order, FocusSection(), optics, lambda _: None)
+    curve, known = bench.axial_curve_for(order, FocusSection(), optics, lambda _: None)
     assert curve is not None
     assert asked == [42]
     assert known["from"] == "slide 42"
-    held, again = bench._axial_curve(order, FocusSection(), optics, lambda _: None)
+    held, again = bench.axial_curve_for(order, FocusSection(), optics, lambda _: None)
     assert held is not None
     assert again == {"from": "file"}
     assert asked == [42]

@@ -18,6 +18,7 @@ class Microscope(Rig):
         self._scope = scope = VirtualMicroscope(self.shelf)
         self.settings = settings
         self.truths = scope.truths
+        self.camera = scope.camera
         super().__init__(scope.stage, scope.camera, CameraSettings(5.0), clock=scope.clock)
 
     def position(self) -> Position:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -11,16 +12,18 @@ from appliance.records import FocusResult, Outcome
 from appliance.scan import captures
 from appliance.scan.captures import Captures, Haste
 from appliance.scan.focus.baseline import Baseline
-from appliance.scan.focus.estimate import Peak
+from appliance.scan.focus.estimate import Peak, Width
 from appliance.scan.focus.search import Focused, View
 from appliance.scan.focus.surface import Observation, Prediction
 from appliance.scan.focus.survey import Survey
 from appliance.scan.plan import PlannedField
 from appliance.scan.reader import Capture
 from appliance.settings import FocusSection
-from drivers.camera.frame import Frame
+from drivers.camera.frame import Frame, FrameStatus
 from drivers.errors import FrameTimeout
+from drivers.stage import Position
 from drivers.twin.settings import load_settings
+from drivers.twin.virtual.camera import VirtualCamera
 
 from .microscope import Microscope
 from .painted import OPTICS
@@ -38,7 +41,7 @@ FIELDS = [
 """Two rows of four, serpentine."""
 
 
-_VIEW = View(Baseline(0.01, (215.0, 220.0, 200.0)), 6.0)
+_VIEW = View(Baseline(0.01, (215.0, 220.0, 200.0)), Width(6.0, 0.2))
 
 
 @dataclass
@@ -129,23 +132,37 @@ def test_what_a_frame_does_not_settle_is_visited_again_at_the_end_of_its_row(
     assert sum(capture.meter.exposures for capture in found) == 10
 
 
-def test_every_frame_is_of_its_own_field(scope: Microscope, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The stage stands over the field, at the height asked for, when its frame is exposed."""
-    expose, places = scope.expose_at, dict[int, tuple[float, float, float]]()
+def test_the_stage_stands_over_its_field_until_the_camera_says_that_the_exposure_is_over(
+    scope: Microscope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera, places = scope.camera, dict[int, list[Position]]()
+    trigger, exposed, grab = camera.trigger, camera.exposed, camera.grab
 
-    def noted(z_um: float) -> Frame:
-        frame = expose(z_um)
-        at = scope.position()
-        places[frame.frame_id] = (at.x_um, at.y_um, at.z_um)
+    def triggered() -> None:
+        trigger()
+        places[camera.exposures] = [scope.position()]
+
+    def ended(timeout_s: float) -> None:
+        exposed(timeout_s)
+        places[camera.exposures].append(scope.position())
+
+    def grabbed(timeout_s: float) -> Frame:
+        frame = grab(timeout_s)
+        places[frame.frame_id].append(scope.position())
         return frame
 
-    monkeypatch.setattr(scope, "expose_at", noted)
+    for name, verb in (("trigger", triggered), ("exposed", ended), ("grab", grabbed)):
+        monkeypatch.setattr(camera, name, verb)
     _, found, _ = run(scope, monkeypatch, {1})
     for capture in found:
         assert capture.frame is not None
-        planned = capture.planned
+        planned, (*during, read_out) = capture.planned, places[capture.frame.frame_id]
         expected = (planned.x_um, planned.y_um, 3000.0 + planned.index)
-        assert places[capture.frame.frame_id] == pytest.approx(expected, abs=0.1)
+        for at in during:
+            assert (at.x_um, at.y_um, at.z_um) == pytest.approx(expected, abs=0.1)
+        stays = planned.index in {1, 3, 7}
+        assert len(during) == (1 if stays else 2)
+        assert (abs(read_out.x_um - planned.x_um) < 0.1) == stays
     assert len(places) == 9
 
 
@@ -167,20 +184,75 @@ def test_seconds_of_all_fields_add_up_to_what_passed(scope: Microscope, monkeypa
     assert 0.9 * passed_s < sum(sum(capture.seconds.values()) for capture in found) <= passed_s
 
 
-def test_a_field_without_a_frame_fails_and_the_scan_goes_on(scope: Microscope, monkeypatch: pytest.MonkeyPatch) -> None:
-    expose, asked = scope.expose_at, []
+@dataclass
+class Unsound:
+    """A camera of which the exposures with these numbers bring no good frame: what is wrong with them."""
 
-    def sometimes(z_um: float) -> Frame:
-        asked.append(z_um)
-        if len(asked) == 2:
+    camera: VirtualCamera
+    wrong: dict[int, str]
+    exposed: Callable[[float], None] = field(init=False)
+    grab: Callable[[float], Frame] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.exposed, self.grab = self.camera.exposed, self.camera.grab
+
+    def exposed_or_silent(self, timeout_s: float) -> None:
+        if self.wrong.get(self.camera.exposures) == "silent":
+            raise FrameTimeout("no end of the exposure", remedy="none")
+        self.exposed(timeout_s)
+
+    def grabbed_or_lost(self, timeout_s: float) -> Frame:
+        frame, wrong = self.grab(timeout_s), self.wrong.get(self.camera.exposures)
+        if wrong in {"lost", "silent"}:
             raise FrameTimeout("no frame", remedy="none")
-        return expose(z_um)
+        return frame if wrong is None else replace(frame, status=FrameStatus(wrong))
 
-    monkeypatch.setattr(scope, "expose_at", sometimes)
+    def put_into(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(self.camera, "exposed", self.exposed_or_silent)
+        monkeypatch.setattr(self.camera, "grab", self.grabbed_or_lost)
+
+
+@pytest.mark.parametrize("wrong", ["incomplete", "stale", "lost", "silent"])
+def test_a_frame_that_does_not_come_whole_is_taken_again_at_the_end_of_the_row(
+    scope: Microscope, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    Unsound(scope.camera, {2: wrong}).put_into(monkeypatch)
+    verdicts, found, _ = run(scope, monkeypatch, set())
+    assert [capture.planned.index for capture in found] == [0, 2, 3, 1, 4, 5, 6, 7]
+    assert all(capture.outcome is Outcome.USABLE for capture in found)
+    assert ("judged", 1, True) not in verdicts.log
+    again = {capture.planned.index: capture.focus.exposures for capture in found}
+    assert again == {0: 1, 1: 2, 2: 1, 3: 1, 4: 1, 5: 1, 6: 1, 7: 1}
+    assert sum(capture.meter.exposures for capture in found) == 9
+
+
+def test_a_field_without_a_frame_fails_and_the_scan_goes_on(scope: Microscope, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Field 1 is exposed as the second one, and after its row, where fields 2 and 3 come first, as fifth to seventh."""
+    Unsound(scope.camera, dict.fromkeys((2, 5, 6, 7), "lost")).put_into(monkeypatch)
     _, found, heights = run(scope, monkeypatch, set())
-    assert [capture.outcome for capture in found] == [Outcome.USABLE, Outcome.FAILED] + [Outcome.USABLE] * 6
-    assert found[1].frame is None
+    outcomes = {capture.planned.index: capture.outcome for capture in found}
+    assert outcomes == {i: Outcome.FAILED if i == 1 else Outcome.USABLE for i in range(8)}
+    (failed,) = [capture for capture in found if capture.outcome is Outcome.FAILED]
+    assert failed.frame is None
+    assert failed.focus.exposures == 4
     assert len(heights.seen) == 7
+
+
+def test_readout_is_hidden_behind_the_way_and_all_that_the_hardware_took_is_counted(
+    scope: Microscope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scope.go_to(FIELDS[0].x_um, FIELDS[0].y_um, 3000.0)
+    scope.meter.take()
+    begun_s = scope.now_s()
+    _, found, _ = run(scope, monkeypatch, set())
+    took_s = sum(capture.meter.hardware_s for capture in found)
+    assert took_s == pytest.approx(scope.now_s() - begun_s, abs=1e-3)
+    stayed = [capture.planned.index in {3, 7} for capture in found]
+    ways_s = [
+        capture.meter.hardware_s - (0.029 if stays else 0.005) for capture, stays in zip(found, stayed, strict=True)
+    ]
+    assert ways_s[0] == pytest.approx(0.0, abs=1e-6)
+    assert all(way_s > 0.1 for way_s in ways_s[1:])
 
 
 def test_haste_gives_up_where_frames_often_leave_it_open_and_comes_back() -> None:

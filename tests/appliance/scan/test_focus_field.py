@@ -9,6 +9,7 @@ import pytest
 
 from appliance.records import Outcome
 from appliance.scan.focus.baseline import Baseline
+from appliance.scan.focus.estimate import Width
 from appliance.scan.focus.field import focus_field
 from appliance.scan.focus.search import Focused, View
 from appliance.scan.focus.surface import Prediction
@@ -19,7 +20,7 @@ from drivers.errors import CameraLost
 from .painted import BLUE, CLEAR, DOF_UM, GREY, OPTICS, PaintedSlide, bayer, cells, clear, frame, inked, with_discs
 
 SETTINGS = FocusSection(bracket_step_dof=0.8, keep_within_dof=0.3, max_exposures=8)
-VIEW = View(Baseline(0.008, CLEAR), 2.2 * DOF_UM)
+VIEW = View(Baseline(0.008, CLEAR), Width(2.2 * DOF_UM, 0.2))
 BEST = 3000.0
 
 
@@ -172,7 +173,7 @@ def test_evenness_lets_the_many_outvote_the_strong() -> None:
     found = []
     for evenness in (0.0, 1.0):
         slide = PaintedSlide([(carpet, 0.0), (strong, away)])
-        view = View(VIEW.baseline, VIEW.width_um, evenness)
+        view = View(VIEW.baseline, VIEW.width, evenness)
         done = focus_field(slide, Prediction(BEST + away / 2, 1.0), view, SETTINGS, OPTICS)
         assert done.peak is not None
         found.append(done.peak.z_um - BEST)

@@ -102,3 +102,27 @@ def test_no_complete_frame_is_an_error_that_says_what_came(tmp_path: Path) -> No
         rig.go_to(38_000, 13_000)
         with pytest.raises(FrameTimeout, match=r"after 3 triggers; frame \d+ came incomplete"):
             rig.expose_at(3_000)
+
+
+def test_a_frame_is_read_out_on_the_way_to_the_next_place(tmp_path: Path) -> None:
+    with rig_on_twin(tmp_path) as rig:
+        rig.go_to(38_000, 13_000)
+        rig.meter.take()
+        frame = rig.expose_and_leave(3_000, (38_500, 13_000, 3_001))
+        assert frame is not None
+        assert frame.status is FrameStatus.OK
+        rig.go_to(38_500, 13_000)
+        meter = rig.meter.take()
+        assert rig.z_um == 3_001
+        assert meter.exposures == 1
+        assert meter.seconds["expose"] >= 0.005
+        assert rig.expose_at(3_001).frame_id == frame.frame_id + 1
+
+
+def test_a_frame_that_is_lost_on_the_way_is_not_taken_again_there(tmp_path: Path) -> None:
+    with rig_on_twin(tmp_path, "faults.frame_incomplete=1.0") as rig:
+        rig.go_to(38_000, 13_000)
+        assert rig.expose_and_leave(3_000, (38_500, 13_000, 3_001)) is None
+        assert rig.meter.exposures == 1
+        rig.go_to(38_500, 13_000)
+        assert rig.z_um == 3_001

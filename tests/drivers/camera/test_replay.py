@@ -33,6 +33,7 @@ def test_pictures_come_in_the_order_of_their_names_as_rgb(folder: Path) -> None:
     frames = []
     for _ in range(3):
         camera.trigger()
+        camera.exposed(1.0)
         frames.append(camera.grab(1.0))
     assert [int(frame.pixels[0, 0, 0]) for frame in frames] == [10, 20, 30]
     assert frames[0].pixels[0, 0, 1:].tolist() == [0, 0]
@@ -64,6 +65,8 @@ def test_without_a_trigger_there_is_no_picture(folder: Path) -> None:
     camera = ReplayCamera(folder)
     with pytest.raises(FrameTimeout):
         camera.grab(0.1)
+    with pytest.raises(FrameTimeout):
+        camera.exposed(0.1)
     camera.trigger()
     camera.grab(0.1)
     with pytest.raises(FrameTimeout):

@@ -108,11 +108,23 @@ def test_a_frame_that_is_held_is_never_overwritten(camera: TwinCamera) -> None:
     assert np.array_equal(held, kept)
 
 
+def test_the_camera_says_when_an_exposure_is_over_and_not_before(camera: TwinCamera) -> None:
+    camera.configure(CameraSettings(4.0))
+    for _ in range(5):
+        begun_ns = time.monotonic_ns()
+        camera.trigger()
+        camera.exposed(5.0)
+        assert time.monotonic_ns() - begun_ns >= 4e6
+        assert camera.grab(5.0).status is FrameStatus.OK
+        assert time.monotonic_ns() - begun_ns >= 10e6
+
+
 def test_a_lost_frame_is_a_timeout_and_a_gap(start: Start) -> None:
     camera = TwinCamera(start("faults.frame_lost=0.5", "seed=3").camera)
     outcomes, ids = [], []
     for _ in range(16):
         camera.trigger()
+        camera.exposed(5.0)
         try:
             frame = camera.grab(0.5)
         except FrameTimeout:
@@ -244,8 +256,25 @@ def test_an_answer_to_an_earlier_trigger_is_not_taken_for_the_new_one(
     with pytest.raises(FrameTimeout):
         camera.grab(0.05)
     slot = server.ring.write(np.full((4, 6), 8, np.uint8), 2)
+    server.say({"op": "exposed", "seq": 2})
     server.say({"op": "rendering", "seq": 2})
     server.say(_reply(2, 2, 2, slot))
+    assert (camera.grab(1.0).pixels == 8).all()
+
+
+def test_the_end_of_an_earlier_exposure_is_not_taken_for_the_new_one(
+    scripted: tuple[_ScriptedServer, TwinCamera],
+) -> None:
+    server, camera = scripted
+    camera.trigger()
+    camera.trigger()
+    server.say({"op": "exposed", "seq": 1})
+    with pytest.raises(FrameTimeout, match=r"no end of the exposure within 0\.05 s of trigger 2"):
+        camera.exposed(0.05)
+    server.say({"op": "exposed", "seq": 2})
+    camera.exposed(1.0)
+    slot = server.ring.write(np.full((4, 6), 8, np.uint8), 1)
+    server.say(_reply(2, 1, 1, slot))
     assert (camera.grab(1.0).pixels == 8).all()
 
 

@@ -111,6 +111,32 @@ def test_stage_and_camera_show_one_world_and_the_truth_says_which(tmp_path: Path
         assert curve[best][1] > 1.5 * curve[frames[0]][1]
 
 
+def test_a_move_during_the_exposure_is_part_of_it_and_one_after_it_is_not(tmp_path: Path) -> None:
+    """The truth file tells the mean position during the exposure, which here lasts as long as a one-field move."""
+    truth_path = tmp_path / "truth.jsonl"
+    small = ["camera.width_px=320", "camera.height_px=240", "slide.content=empty"]
+    left: dict[int, bool] = {}
+    with TwinProcess(load_settings(None, small), tmp_path / "run", truth=truth_path) as twin:
+        stage, camera = _Stage(twin.port), TwinCamera(twin.camera)
+        camera.configure(CameraSettings(200.0))
+        stage.home()
+        x, y = twin.specimen.x_um + 2_000.0, twin.specimen.y_um + 2_000.0
+        for too_early in (False, True):
+            stage.to(x, y)
+            time.sleep(0.3)  # the ringing of the way here is over
+            camera.trigger()
+            if not too_early:
+                camera.exposed(10.0)
+            stage.to(x + 560.0, y)
+            left[camera.grab(10.0).frame_id] = too_early
+        stage.close()
+        camera.close()
+    _, truth = _truth(truth_path)
+    away = {left[frame_id]: abs(record["x_um"] - x) for frame_id, record in truth.items()}
+    assert away[False] < 30.0
+    assert away[True] > 100.0
+
+
 def test_without_a_lamp_there_is_no_light(tmp_path: Path) -> None:
     small = ["camera.width_px=320", "camera.height_px=240", "faults.lamp_off=true"]
     with TwinProcess(load_settings(None, small), tmp_path) as twin:

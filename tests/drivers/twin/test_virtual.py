@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from drivers.camera.frame import CameraSettings, FrameStatus
+from drivers.camera.frame import CameraSettings, Frame, FrameStatus
 from drivers.errors import FrameTimeout, LimitError
 from drivers.stage import MoveStopped, StageBusy
 from drivers.twin.settings import load_settings
@@ -140,10 +140,53 @@ def test_frames_are_fresh_and_take_exposure_and_readout(scope: VirtualMicroscope
     assert not np.array_equal(first.pixels, second.pixels)
 
 
+def test_an_exposure_is_over_before_its_frame_is_there(scope: VirtualMicroscope) -> None:
+    over_specimen(scope)
+    start_s = scope.clock.now_s
+    scope.camera.trigger()
+    scope.camera.exposed(1.0)
+    assert scope.clock.now_s - start_s == pytest.approx(0.005)
+    scope.camera.exposed(1.0)
+    assert scope.clock.now_s - start_s == pytest.approx(0.005)
+    frame = scope.camera.grab(1.0)
+    assert scope.clock.now_s - start_s == pytest.approx(0.029)
+    assert frame.host_ns == round(scope.clock.now_s * 1e9)
+
+
 def test_without_a_trigger_there_is_no_frame(scope: VirtualMicroscope) -> None:
     with pytest.raises(FrameTimeout, match="nothing was triggered"):
         scope.camera.grab(0.5)
     assert scope.clock.now_s == pytest.approx(0.5)
+    with pytest.raises(FrameTimeout, match="nothing was triggered"):
+        scope.camera.exposed(0.5)
+
+
+def detail(frame: Frame) -> float:
+    """Energy of what changes from pixel to pixel along the rows, where a way in X blurs."""
+    green = frame.pixels[0::2, 1::2].astype(np.float32)
+    return float((np.diff(green, axis=1) ** 2).mean())
+
+
+def test_leaving_before_the_exposure_is_over_shows_and_leaving_after_it_does_not(scope: VirtualMicroscope) -> None:
+    over_specimen(scope)
+    scope.camera.trigger()
+    still = scope.camera.grab(1.0)
+    sharp_um = 3_000.0 - scope.truths[still.frame_id].off_um
+    seen = {}
+    for leaves in ("not at all", "when exposed", "too early"):
+        scope.stage.move_and_wait(*PLACE, sharp_um)
+        scope.clock.wait_until(scope.clock.now_s + 0.5)
+        scope.camera.trigger()
+        if leaves == "when exposed":
+            scope.camera.exposed(1.0)
+        if leaves != "not at all":
+            move = scope.stage.move(x_um=PLACE[0] + 565.0)
+        seen[leaves] = scope.camera.grab(1.0)
+        if leaves != "not at all":
+            scope.stage.wait(move)
+    at_rest = detail(seen["not at all"])
+    assert detail(seen["when exposed"]) == pytest.approx(at_rest, rel=0.05)
+    assert detail(seen["too early"]) < 0.7 * at_rest
 
 
 def test_the_truth_is_where_the_picture_is_sharpest(scope: VirtualMicroscope) -> None:
@@ -157,8 +200,7 @@ def test_the_truth_is_where_the_picture_is_sharpest(scope: VirtualMicroscope) ->
         scope.camera.trigger()
         frame = scope.camera.grab(1.0)
         assert scope.truths[frame.frame_id].off_um == pytest.approx(away_um, abs=0.5)
-        green = frame.pixels[0::2, 1::2].astype(np.float32)
-        energy[away_um] = float((np.diff(green, axis=1) ** 2).mean())
+        energy[away_um] = detail(frame)
     assert energy[0.0] > max(energy[-5.0], energy[5.0])
 
 
@@ -175,9 +217,10 @@ def test_drawing_costs_neither_the_host_nor_the_clock(scope: VirtualMicroscope) 
     scope.clock.start_host()
     before = time.process_time()
     scope.camera.trigger()
+    scope.camera.grab(1.0)
     drawing_s = time.process_time() - before
     scope.clock.stop_host()
-    assert scope.clock.now_s == now_s
+    assert scope.clock.now_s - now_s == pytest.approx(0.029)
     assert scope.clock.host_s < 0.5 * drawing_s
 
 
