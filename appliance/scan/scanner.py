@@ -1,14 +1,14 @@
 """The scan loop: survey the surface, then visit, focus and hand over each planned field.
 
 While a field is scored and recorded by the reader, the stage is already moving; a full queue holds the stage back.
-What the reader asks to see in a second plane is exposed at the end of a row, or after the last.
+What the reader asks to see in a second plane is exposed after its row, or after the last.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Sequence, Set
-from itertools import groupby
 
 from appliance.errors import ApplianceError
 from appliance.scan.captures import Captures
@@ -19,7 +19,7 @@ from appliance.scan.focus.survey import survey
 from appliance.scan.plan import Plan, PlannedField
 from appliance.scan.reader import Reader
 from appliance.scan.rig import Rig
-from appliance.scan.second_plane import expose_again
+from appliance.scan.second_plane import Again, expose_again
 from appliance.settings import Settings
 
 
@@ -58,24 +58,36 @@ def scan(
 
 
 def _visit(rig: Rig, todo: Sequence[PlannedField], captures: Captures, reader: Reader, stop: threading.Event) -> None:
-    """Row by row, and what is due a second time after each; until all is read, or the reader has enough."""
-    left = len(todo)
-    for _, row in groupby(todo, key=lambda field: field.y_um):
-        for capture in captures.of(tuple(row)):
-            reader.put(capture)
-            left -= 1
-            if left == 0:
-                break
-            if reader.enough:
-                return
-            _end_if(stop)
-        _expose_due(rig, reader, stop)
+    """Field by field, and what is due a second time after each row; until all is read, or the reader has enough.
+
+    A row's second planes are taken when the first field after it has been captured: by then the reader has had time for
+    the row's last, and the stage is still near.
+    """
+    open_rows = Counter(field.y_um for field in todo)
+    waiting: list[Again] = []
+    row_over = False
+    for left, capture in zip(reversed(range(len(todo))), captures.of(todo), strict=False):
+        reader.put(capture)
+        if left == 0:
+            break
+        if reader.enough:
+            return
+        _end_if(stop)
+        if row_over:
+            waiting += reader.due()
+            over = [again for again in waiting if not open_rows[again.planned.y_um]]
+            waiting = [again for again in waiting if open_rows[again.planned.y_um]]
+            with captures.interrupted():
+                _expose_again(rig, over, reader, stop)
+        open_rows[capture.planned.y_um] -= 1
+        row_over = not open_rows[capture.planned.y_um]
     reader.catch_up()
-    _expose_due(rig, reader, stop)
+    _expose_again(rig, [*waiting, *reader.due()], reader, stop)
 
 
-def _expose_due(rig: Rig, reader: Reader, stop: threading.Event) -> None:
-    for again in reader.due():
+def _expose_again(rig: Rig, due: Sequence[Again], reader: Reader, stop: threading.Event) -> None:
+    """The last first: that is where the stage is."""
+    for again in sorted(due, key=lambda again: again.planned.index, reverse=True):
         _end_if(stop)
         reader.put(expose_again(rig, again))
 

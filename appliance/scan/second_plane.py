@@ -1,8 +1,8 @@
 """One more exposure of a field, higher up, where what was found in it seems to be part of a ball of cells.
 
 A field is focused on its carpet of single cells. Balls of cells stand on the same glass and reach towards the
-objective, which is a lower z. The reader's thread asks for such fields; the scan's thread takes them when it suits: at
-the end of a row, and what is asked for too late at the end of the next. The height is a fixed way above the kept frame:
+objective, which is a lower z. The reader's thread asks for such fields; the scan's thread takes them when it suits:
+after their row, and what is asked for too late after the next. The height is a fixed way above the kept frame:
 one picture of a ball so far out of focus does not tell how far, and a ball is deeper than what it is missed by.
 """
 
@@ -77,11 +77,11 @@ class SecondPlanes:
             self._due.put(Again(planned, z_um, frame, read, record))
 
     def due(self) -> list[Again]:
-        """What has been asked for since, the last first: that is where the stage is when a row ends."""
+        """What has been asked for since the last call."""
         due: list[Again] = []
         while not self._due.empty():
             due.append(self._due.get())
-        return due[::-1]
+        return due
 
 
 def stands_above(rgb: NDArray[uint8], read: Interpretation, rule: SecondPlaneRule, um_per_px: float) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -85,7 +86,7 @@ def asked(planes: SecondPlanes, records: Sequence[FieldRecord]) -> list[Again]:
 
 def test_no_more_than_the_share_of_the_plan_and_those_of_an_earlier_start_count() -> None:
     records = [field_record(index) for index in range(8)]
-    assert [again.planned.index for again in asked(SecondPlanes(RULE, FocusSection(), 8), records)] == [3, 2, 1, 0]
+    assert [again.planned.index for again in asked(SecondPlanes(RULE, FocusSection(), 8), records)] == [0, 1, 2, 3]
     assert [again.planned.index for again in asked(SecondPlanes(RULE, FocusSection(), 8, 3), records)] == [0]
     assert asked(SecondPlanes(RULE, FocusSection(), 8, 4), records) == []
 
@@ -148,8 +149,13 @@ class Fields:
             self._rig.go_to(field.x_um, field.y_um, z_um)
             frame = self._rig.expose_at(z_um)
             focus = FocusResult(z_um, 0.2, 0.9, "judged", 1)
+            if field.index % 4 == 0:
+                self.after()
             yield Capture(field, Outcome.USABLE, "", focus, painted(frame, 200), self._rig.meter.take(), {"move": 0.1})
-        self.after()
+
+    @contextmanager
+    def interrupted(self) -> Iterator[None]:
+        yield
 
 
 def painted(frame: Frame, level: int) -> Frame:
@@ -219,14 +225,14 @@ def slide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Slide:
     return Slide(tmp_path / "journal.sqlite", monkeypatch)
 
 
-def test_second_planes_are_taken_at_the_end_of_the_row_the_last_field_first(slide: Slide) -> None:
+def test_second_planes_are_taken_right_after_their_row_the_last_field_first(slide: Slide) -> None:
     slide.read().close()
     first = [(index, 3_000.0 + index) for index in range(8)]
     second = [(index, 2_991.0 + index) for index in (3, 2, 1, 0)]
-    assert slide.exposed == [*first[:4], *second, *first[4:]], "half of the plan, and no more"
+    assert slide.exposed == [*first[:5], *second, *first[5:]], "half of the plan, and no more"
 
 
-def test_what_is_scored_too_late_is_taken_at_the_end_of_the_next_row_or_after_the_last(slide: Slide) -> None:
+def test_what_is_scored_too_late_is_taken_after_the_next_row_or_after_the_last(slide: Slide) -> None:
     slide.rule = RULE.model_copy(update={"max_share": 1.0})
     slide.catches_up = False
     slide.gates = {2: threading.Event()}
@@ -291,8 +297,8 @@ def test_a_stop_between_the_planes_loses_the_second_alone_and_no_field_is_scanne
     slide.stop.clear()
     slide.scope.expose_at = expose  # type: ignore[method-assign]
     before = len(slide.exposed)
-    with slide.read(recorded=frozenset(range(4))) as journal:
-        assert {index for index, _ in slide.exposed[before:]} == {4, 5, 6, 7}
+    with slide.read(recorded=frozenset(range(5))) as journal:
+        assert {index for index, _ in slide.exposed[before:]} == {5, 6, 7}
         assert [record.index for record in journal.fields("r")] == list(range(8))
 
 
