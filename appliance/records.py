@@ -71,12 +71,26 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class SecondPlane:
+    """A field's second exposure, at another height, for what stands above the specimen there.
+
+    z_um: height of the frame. reason: why nothing was read in it, empty when it was. exposures: frames taken.
+    seconds: wall time by part (move, settle, expose, score).
+    """
+
+    z_um: float
+    reason: str
+    exposures: int
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
 class FieldRecord:
     """One field of the plan, once it has been dealt with.
 
     x_um, y_um: centre in stage coordinates. reason: why blank or failed, empty when usable.
-    counts: number of findings per label above the engine's threshold.
-    seconds: wall time by part (move, settle, focus, expose, score, host).
+    counts: number of objects per label above the engine's threshold; one seen in both planes counts once.
+    seconds: wall time by part (move, settle, focus, expose, score, host), the second plane left out.
     """
 
     index: int
@@ -89,6 +103,7 @@ class FieldRecord:
     counts: dict[str, int]
     seconds: dict[str, float]
     recorded_at: datetime
+    second: SecondPlane | None = None
 
 
 @dataclass(frozen=True)

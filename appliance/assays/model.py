@@ -37,15 +37,33 @@ class Stain(StrictModel):
         return self
 
 
+class SecondPlaneRule(StrictModel):
+    """Which fields are exposed a second time, higher up, since balls of cells stand above what is focused.
+
+    from_probability, min_size_um: a target finding of at least this probability, on a stained patch that holds a disc
+    of this diameter, is taken for part of a ball. above_um: how far above the kept frame, towards the objective, the
+    second one is taken. same_within_um: findings of both planes no further apart are one object. max_share: of the
+    planned fields, at most so many get a second plane.
+    """
+
+    from_probability: float = Field(gt=0, le=1)
+    min_size_um: Positive
+    above_um: float = Field(gt=0, le=50)
+    same_within_um: Positive
+    max_share: float = Field(gt=0, le=1)
+
+
 class Reading(StrictModel):
     """How much is read, and how sharp, unless the settings say otherwise.
 
     focus: "fast" keeps the first frame that is surely within the depth of field, "exact" goes on until it is sharpest.
+    second_plane: without it, every field is read in one plane.
     """
 
     area_mm2: Positive
     min_fields: int = Field(ge=1)
     focus: Literal["fast", "exact"] = "fast"
+    second_plane: SecondPlaneRule | None = None
 
     def fields_to_read(self, field_width_um: float, field_height_um: float) -> int:
         """Number of fields of this size that cover the area, and never fewer than `min_fields`."""

@@ -13,6 +13,7 @@ from appliance.cli.bench_engine import bench_engine
 from appliance.cli.bench_focus import Order, bench_focus
 from appliance.cli.bench_grades import bench_grades
 from appliance.cli.bench_host import bench_host
+from appliance.cli.bench_planes import bench_planes
 from appliance.cli.bench_scan import bench_scan
 from appliance.cli.bench_stopping import bench_stopping
 from appliance.cli.bench_verdict import bench_verdict, bench_witness
@@ -121,6 +122,25 @@ def witness(
     settings = load_settings(None, [f"engines.serous={engine}"] if engine else [])
     wanted = _shares(shares, "--shares")
     _show(bench_witness(load_assay("serous"), settings, slides, fields, seed, wanted), json_path)
+
+
+@app.command()
+def planes(
+    slides: Slides = 8,
+    fields: Annotated[int, typer.Option(help="Fields of each slide.", min=2)] = 60,
+    seed: Seed = 7000,
+    malignant: Annotated[str, typer.Option(help="Malignant shares of every second slide, in turn.")] = "0.01,0.1",
+    curve: Annotated[Path | None, typer.Option(help="Axial curve, as of bench focus; without it, bracketing.")] = None,
+    engine: EnginePath = None,
+    twin_set: Annotated[list[str] | None, typer.Option(help="One setting of the twin as a.b=value.")] = None,
+    json_path: JsonPath = None,
+) -> None:
+    """Serous: what a second plane through balls of cells costs and gains, in simulated time."""
+    settings = load_settings(None, [f"engines.serous={engine}"] if engine else [])
+    wanted, more = _shares(malignant, "--malignant"), tuple(twin_set or ())
+    serous = load_assay("serous")
+    found = bench_planes(serous, settings, slides, fields, seed, malignant=wanted, curve=curve, more=more)
+    _show(found, json_path)
 
 
 @app.command()

@@ -42,6 +42,7 @@ from appliance.scan.interpret import ReadingRules
 from appliance.scan.plan import Plan, Region, make_plan
 from appliance.scan.reader import Capture, Reader
 from appliance.scan.rig import Meter, Rig
+from appliance.scan.second_plane import SecondCapture
 from appliance.scan.until_enough import Recorded, scan_until_enough
 from appliance.settings import FocusSection, Settings
 from drivers.camera.frame import CameraInfo, CameraSettings
@@ -102,10 +103,10 @@ class _Rows(Reader):
 
     ledger: Ledger
 
-    def put(self, capture: Capture | None) -> None:
+    def put(self, capture: Capture | SecondCapture | threading.Event | None) -> None:
         """Hand over a capture."""
         super().put(capture)
-        if capture is not None:
+        if isinstance(capture, Capture):
             self.ledger.close_row()
 
 

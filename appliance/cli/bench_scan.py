@@ -15,7 +15,7 @@ from appliance.cli.plain_console import plain_console
 from appliance.cli.reading import Order, SlideReading, read_slide
 from appliance.cli.truth import FocusFigures, focus_figures, with_truth
 from appliance.cli.twin_session import TwinSlide, twin_session
-from appliance.scan.events import FieldDone, ScanListener
+from appliance.scan.events import FieldDone, ScanListener, SecondPlaneDone
 from appliance.scan.rig import Meter
 from appliance.settings import Settings
 from drivers.camera.frame import Camera
@@ -26,11 +26,15 @@ PARTS = ("move", "settle", "focus", "expose", "score", "host")
 
 @dataclass
 class Watch(ScanListener):
-    """Collects what a scan reports. wall_s runs from the start of the survey to the last recorded field."""
+    """Collects what a scan reports. wall_s runs from the start of the survey to the last recorded field.
+
+    again: what second planes cost.
+    """
 
     camera: Camera | None = None
     survey: Meter = field(default_factory=Meter)
     done: list[FieldDone] = field(default_factory=list)
+    again: Meter = field(default_factory=Meter)
     started_s: float = 0.0
     ended_s: float = 0.0
 
@@ -49,6 +53,11 @@ class Watch(ScanListener):
     def field_done(self, done: FieldDone) -> None:
         """One more field; the clock stops here if it is the last."""
         self.done.append(done)
+        self.ended_s = time.perf_counter()
+
+    def second_plane_done(self, done: SecondPlaneDone) -> None:
+        """What second planes cost; the clock stops here if this is the last."""
+        self.again.add(done.meter)
         self.ended_s = time.perf_counter()
 
     @property
@@ -126,8 +135,10 @@ def _figures(measured: list[SlideFigures], focus: FocusFigures) -> dict[str, obj
     wall_s = sum(m.watch.wall_s for m in measured)
     excess_s = sum(m.watch.render_excess_s for m in measured)
     survey_exposures = sum(m.watch.survey.exposures for m in measured)
-    exposures = sum(d.meter.exposures for d in done)
-    hardware_s = sum(d.meter.hardware_s for d in done) + sum(m.watch.survey.hardware_s for m in measured)
+    exposures = sum(d.meter.exposures for d in done) + sum(m.watch.again.exposures for m in measured)
+    hardware_s = sum(d.meter.hardware_s for d in done) + sum(
+        m.watch.survey.hardware_s + m.watch.again.hardware_s for m in measured
+    )
     return {
         "slides": len(measured),
         "fields": fields,

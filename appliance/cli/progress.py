@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from appliance.records import FocusResult, Outcome
-from appliance.scan.events import FieldDone, ScanListener
+from appliance.records import FieldRecord, FocusResult, Outcome
+from appliance.scan.events import FieldDone, ScanListener, SecondPlaneDone
 
 IN_FOCUS_CONFIDENCE = 0.5
 
@@ -62,8 +62,7 @@ class ProgressBar(ScanListener):
 
     def field_done(self, done: FieldDone) -> None:
         """One step further."""
-        counted = sum(done.record.counts.get(label, 0) for label in self._targets)
-        self._tally.add(done.record.outcome, done.record.focus, counted)
+        self._tally.add(done.record.outcome, done.record.focus, self._counted(done.record))
         self._progress.advance(self._task)
         task = self._progress.tasks[0]
         self._progress.update(
@@ -76,11 +75,19 @@ class ProgressBar(ScanListener):
         if not self._console.is_terminal and (task.completed % 10 == 0 or task.completed == self._total):
             self._console.print(self._line())
 
+    def second_plane_done(self, done: SecondPlaneDone) -> None:
+        """The field holds more than it seemed to."""
+        self._tally.findings += self._counted(done.record) - self._counted(done.first)
+        self._progress.update(self._task, findings=self._tally.findings)
+
     def ended_early(self, visited: int) -> None:
         """The bar is full: nothing more is to come."""
         self._progress.update(self._task, description="ended early", total=visited, completed=visited)
         if not self._console.is_terminal:
             self._console.print(f"  ended early: {visited} of {self._total} fields are enough")
+
+    def _counted(self, record: FieldRecord) -> int:
+        return sum(record.counts.get(label, 0) for label in self._targets)
 
     def _line(self) -> str:
         task = self._progress.tasks[0]

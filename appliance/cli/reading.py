@@ -26,6 +26,7 @@ from appliance.scan.interpret import ReadingRules
 from appliance.scan.plan import Plan, Region, Shape, check_limits, make_plan
 from appliance.scan.reader import Reader
 from appliance.scan.rig import Rig
+from appliance.scan.second_plane import SecondPlanes
 from appliance.scan.until_enough import Recorded, scan_until_enough
 from appliance.settings import Settings, settings_sha256
 from appliance.verdict.form import check_operating_point, form_verdict
@@ -105,6 +106,8 @@ def read_slide(
                 queue_length=settings.scan.queue_length,
                 done=listener.field_done,
                 suffices=recorded.suffices,
+                planes=_second_planes(settings, assay, run, earlier),
+                done_again=listener.second_plane_done,
             )
             scan_until_enough(rig, plan, recorded, settings, reader, listener, stop, curve)
         return _conclude(journal, settings, assay, run, package, report, len(earlier))
@@ -133,6 +136,14 @@ def _rules(settings: Settings, assay: Assay, package: EnginePackage) -> ReadingR
         keep_top=settings.scan.keep_top,
         keep_fields=settings.scan.keep_fields,
     )
+
+
+def _second_planes(settings: Settings, assay: Assay, run: SlideRun, earlier: list[FieldRecord]) -> SecondPlanes | None:
+    """As the assay says; those that an earlier start took are taken from their number."""
+    if assay.reading.second_plane is None:
+        return None
+    taken = sum(record.second is not None for record in earlier)
+    return SecondPlanes(assay.reading.second_plane, settings.focus, run.planned_fields, taken)
 
 
 def _resumed_or_begun(

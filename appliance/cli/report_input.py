@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from appliance.errors import JournalError
-from appliance.journal.reader import JournalReader
+from appliance.journal import JournalReader, OtherPlane
 from appliance.records import Finding, SlideRun
-from appliance.report import FindingPicture, ReportData
+from appliance.report import FindingPicture, OtherPicture, ReportData
 from appliance.scan.crop import crop_window
 from appliance.verdict.model import Verdict
 
@@ -20,18 +20,19 @@ def report_data(
 ) -> ReportData:
     """Everything on the page for one run whose fields are all recorded. receipt: what the hub answered so far."""
     run = journal.run(run_id)
+    others = journal.other_planes(run_id)
     return ReportData(
         run=run,
         verdict=verdict,
         fields=journal.fields(run_id),
-        pictures=[_picture(run, finding, image) for finding, image in journal.pictures(run_id)],
+        pictures=[_picture(run, finding, image, others.get(finding)) for finding, image in journal.pictures(run_id)],
         receipt=receipt,
         generated_at=datetime.now(timezone.utc),
         map_labels=targets,
     )
 
 
-def _picture(run: SlideRun, finding: Finding, image: bytes) -> FindingPicture:
+def _picture(run: SlideRun, finding: Finding, image: bytes, other: OtherPlane | None) -> FindingPicture:
     """The kept crop with the finding's box in the crop's own pixels."""
     width_px = round(run.field_width_um / run.um_per_px)
     height_px = round(run.field_height_um / run.um_per_px)
@@ -45,4 +46,5 @@ def _picture(run: SlideRun, finding: Finding, image: bytes) -> FindingPicture:
         finding.width_px,
         finding.height_px,
     )
-    return FindingPicture(finding, image, x1 - x0, y1 - y0, box, run.um_per_px)
+    beside = None if other is None else OtherPicture(other.picture, other.z_um, other.probability)
+    return FindingPicture(finding, image, x1 - x0, y1 - y0, box, run.um_per_px, beside)

@@ -7,7 +7,9 @@ from appliance.journal.audit import AuditCheck, AuditRow
 from appliance.journal.database import require_free_space
 from appliance.journal.journal import Journal
 from appliance.journal.outbox import Claimed, Delivery, Outbox, OutboxStatus
+from appliance.journal.pictures import OtherPlane
 from appliance.journal.reader import JournalReader
+from appliance.journal.second_plane import SecondSeen
 from appliance.messages.outgoing import OutboxMessage
 
 __all__ = [
@@ -17,8 +19,10 @@ __all__ = [
     "Delivery",
     "Journal",
     "JournalReader",
+    "OtherPlane",
     "Outbox",
     "OutboxMessage",
     "OutboxStatus",
+    "SecondSeen",
     "require_free_space",
 ]

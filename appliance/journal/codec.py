@@ -9,8 +9,13 @@ from dataclasses import asdict
 from datetime import datetime
 from numbers import Integral, Real
 
-from appliance.records import FieldRecord, Finding, FocusResult, ImageQuality, Outcome, SlideRun
+from appliance.records import FieldRecord, Finding, FocusResult, ImageQuality, Outcome, SecondPlane, SlideRun
 
+INSERT_FINDING = (
+    "INSERT INTO findings(run, field, position, label, probability, x_um, y_um, z_um, x_px, y_px, width_px, height_px) "
+    "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+"""Takes what `finding_row` gives."""
 FINDING_COLUMNS = "field, label, probability, x_um, y_um, z_um, x_px, y_px, width_px, height_px"
 
 
@@ -50,6 +55,8 @@ def field_row(run: int, record: FieldRecord) -> tuple[object, ...]:
         "counts": record.counts,
         "seconds": record.seconds,
     }
+    if record.second is not None:
+        detail["second"] = asdict(record.second)
     return (
         run,
         int(record.index),
@@ -76,6 +83,7 @@ def field_from(row: sqlite3.Row) -> FieldRecord:
         counts=detail["counts"],
         seconds=detail["seconds"],
         recorded_at=datetime.fromisoformat(row["recorded_at"]),
+        second=SecondPlane(**detail["second"]) if "second" in detail else None,
     )
 
 

@@ -8,12 +8,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from appliance.errors import JournalError
-from appliance.journal import audit, outbox
-from appliance.journal.codec import field_row, finding_row, run_text
+from appliance.journal import audit, outbox, second_plane
+from appliance.journal.codec import INSERT_FINDING, field_row, finding_row, run_text
 from appliance.journal.database import NOTHING_HALF_WRITTEN, check_integrity, connect, require_folder
 from appliance.journal.lock import FileLock
+from appliance.journal.pictures import keep_best
 from appliance.journal.reader import JournalReader
 from appliance.journal.schema import migrate
+from appliance.journal.second_plane import SecondSeen
 from appliance.messages.ids import new_uuid7
 from appliance.messages.outgoing import OutboxMessage
 from appliance.records import FieldRecord, Finding, SlideRun
@@ -141,16 +143,23 @@ class Journal(JournalReader):
             self._refuse_twice(connection, number, record.index)
             connection.execute("INSERT INTO fields VALUES(?, ?, ?, ?, ?, ?, ?, ?)", field_row(number, record))
             connection.executemany(
-                "INSERT INTO findings VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (finding_row(number, position, finding) for position, finding in enumerate(findings)),
+                INSERT_FINDING, (finding_row(number, position, finding) for position, finding in enumerate(findings))
             )
             if pictures:
-                _keep_best(connection, number, findings, pictures, keep_top)
+                keep_best(connection, number, dict(enumerate(findings)), pictures, keep_top)
             if field_picture is not None:
                 connection.execute(
                     "INSERT INTO field_pictures(run, field, picture) VALUES(?, ?, ?)",
                     (number, record.index, field_picture),
                 )
+
+    def record_second_plane(self, run_id: str, record: FieldRecord, seen: SecondSeen, keep_top: int = 0) -> None:
+        """Add what a recorded field's second plane showed; the field's record becomes `record`.
+
+        Raises JournalError when the field is not recorded, has a second plane already, or the run has ended.
+        """
+        with self._writing() as connection:
+            second_plane.add(connection, self._scanning(run_id), record, seen, keep_top)
 
     def _refuse_twice(self, connection: sqlite3.Connection, number: int, index: int) -> None:
         query = "SELECT 1 FROM fields WHERE run = ? AND field = ?"
@@ -200,26 +209,3 @@ class Journal(JournalReader):
 
     def _now_ns(self) -> int:
         return int(self._clock().timestamp() * 1e9)
-
-
-def _keep_best(
-    connection: sqlite3.Connection,
-    run: int,
-    findings: Sequence[Finding],
-    pictures: Mapping[int, bytes],
-    keep_top: int,
-) -> None:
-    """Add the pictures, then drop those of the run beyond the keep_top most probable."""
-    best = sorted(pictures, key=lambda position: (-findings[position].probability, position))[:keep_top]
-    connection.executemany(
-        "INSERT INTO pictures(run, field, position, probability, picture) VALUES(?, ?, ?, ?, ?)",
-        (
-            (run, findings[position].field_index, position, float(findings[position].probability), pictures[position])
-            for position in best
-        ),
-    )
-    connection.execute(
-        "DELETE FROM pictures WHERE run = ? AND id NOT IN "
-        "(SELECT id FROM pictures WHERE run = ? ORDER BY probability DESC, field, position LIMIT ?)",
-        (run, run, keep_top),
-    )

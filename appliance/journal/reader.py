@@ -10,6 +10,7 @@ from appliance.journal import audit
 from appliance.journal.audit import AuditCheck, AuditRow
 from appliance.journal.codec import FINDING_COLUMNS, field_from, finding_from, run_from
 from appliance.journal.database import DatabaseFile, connect_and
+from appliance.journal.pictures import OtherPlane
 from appliance.journal.schema import require_current
 from appliance.records import FieldRecord, Finding, SlideRun
 
@@ -76,10 +77,13 @@ class JournalReader(DatabaseFile):
             return [field_from(row) for row in rows]
 
     def findings(self, run_id: str, min_probability: float = 0.0, limit: int | None = None) -> list[Finding]:
-        """Findings of at least min_probability, most probable first, at most `limit` of them."""
+        """Findings of at least min_probability, most probable first, at most `limit` of them.
+
+        An object seen in both planes of a field is one finding, that of the plane in which it is more probable.
+        """
         number = self._run_row(run_id)["id"]
         query = (
-            f"SELECT {FINDING_COLUMNS} FROM findings WHERE run = ? AND probability >= ? "  # noqa: S608
+            f"SELECT {FINDING_COLUMNS} FROM findings WHERE run = ? AND probability >= ? AND seen_better IS NULL "  # noqa: S608
             "ORDER BY probability DESC, field, position LIMIT ?"
         )
         with self._reading() as connection:
@@ -96,6 +100,22 @@ class JournalReader(DatabaseFile):
         )
         with self._reading() as connection:
             return [(finding_from(row), row["picture"]) for row in connection.execute(query, (number,))]
+
+    def other_planes(self, run_id: str) -> dict[Finding, OtherPlane]:
+        """What another plane shows at the place of a finding whose picture is kept, where there is one."""
+        number = self._run_row(run_id)["id"]
+        columns = ", ".join(f"seen.{column.strip()}" for column in FINDING_COLUMNS.split(","))
+        query = (
+            f"SELECT {columns}, other.z_um AS other_z_um, other.picture, "  # noqa: S608
+            "(SELECT max(probability) FROM findings WHERE run = seen.run AND field = seen.field "
+            "AND seen_better = seen.position) AS other_probability "
+            "FROM other_pictures AS other JOIN findings AS seen USING(run, field, position) WHERE run = ?"
+        )
+        with self._reading() as connection:
+            return {
+                finding_from(row): OtherPlane(row["other_z_um"], row["other_probability"], row["picture"])
+                for row in connection.execute(query, (number,))
+            }
 
     def picture_threshold(self, run_id: str, keep_top: int) -> float:
         """Probability below which a new picture would not be kept; 0 while fewer than keep_top are."""

@@ -105,7 +105,23 @@ _VERSION_1 = (
     "CREATE INDEX pending ON outbox(next_ns, seq) WHERE receipt IS NULL AND parked = 0",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1,)
+_VERSION_2 = (
+    # In the same field, the finding that stands for this one: the same object, seen better in another plane.
+    "ALTER TABLE findings ADD COLUMN seen_better INTEGER",
+    # Of the same place in another plane; lives and dies with the finding's own picture.
+    """CREATE TABLE other_pictures(
+        id INTEGER PRIMARY KEY,
+        run INTEGER NOT NULL,
+        field INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        z_um REAL NOT NULL,
+        picture BLOB NOT NULL,
+        UNIQUE(run, field, position),
+        FOREIGN KEY(run, field, position) REFERENCES pictures(run, field, position) ON DELETE CASCADE
+    ) STRICT""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_VERSION_1, _VERSION_2)
 
 
 def migrate(connection: sqlite3.Connection, path: Path, migrations: tuple[tuple[str, ...], ...] = MIGRATIONS) -> None:

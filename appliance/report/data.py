@@ -16,6 +16,18 @@ class ReportError(ApplianceError):
 
 
 @dataclass(frozen=True)
+class OtherPicture:
+    """The place of a finding in another plane of its field. image: JPEG or PNG, as large as the finding's own.
+
+    z_um: height of that frame. probability: of the same object there, None where it was not found.
+    """
+
+    image: bytes
+    z_um: float
+    probability: float | None
+
+
+@dataclass(frozen=True)
 class FindingPicture:
     """One finding cut out of its field, with some surroundings, as the scan kept it.
 
@@ -24,6 +36,7 @@ class FindingPicture:
         finding in the middle; near a field's edge the crop may be smaller.
     box: left, top, width and height of the finding in pixels of the crop.
     um_per_px: scale of the crop, for the scale bar.
+    other: the same window as another plane shows it, where there is one.
     """
 
     finding: Finding
@@ -32,6 +45,7 @@ class FindingPicture:
     crop_height_px: int
     box: tuple[float, float, float, float]
     um_per_px: float
+    other: OtherPicture | None = None
 
 
 @dataclass(frozen=True)

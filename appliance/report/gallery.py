@@ -7,10 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appliance.report.axes import nice_below
-from appliance.report.data import FindingPicture, ReportError
+from appliance.report.data import FindingPicture, OtherPicture, ReportError
 from appliance.report.text import fixed, short, words
 
 _KINDS = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"))
+
+
+@dataclass(frozen=True)
+class OtherTile:
+    """The same window in another plane, shown beside the picture."""
+
+    source: str
+    caption: str
+    alternative: str
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,7 @@ class Tile:
     bar: str
     bar_percent: float
     alternative: str
+    other: OtherTile | None
 
 
 def tiles_of(pictures: Sequence[FindingPicture]) -> tuple[Tile, ...]:
@@ -57,6 +67,15 @@ def _tile(rank: int, picture: FindingPicture) -> Tile:
         bar_percent=100.0 * bar_um / (picture.crop_width_px * picture.um_per_px),
         alternative=f"Finding {rank}: {label}, probability {probability}, in field {finding.field_index} at {place}, "
         "marked by a box",
+        other=None if picture.other is None else _other(rank, picture.other),
+    )
+
+
+def _other(rank: int, other: OtherPicture) -> OtherTile:
+    height_um = fixed(other.z_um, 1)
+    said = "not found there" if other.probability is None else f"probability {fixed(other.probability, 2)} there"
+    return OtherTile(
+        _data_uri(other.image), f"Z {height_um} µm: {said}", f"The place of finding {rank} at Z {height_um} µm, {said}"
     )
 
 

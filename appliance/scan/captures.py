@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -88,9 +89,23 @@ class Captures:
                     yield found
                 else:
                     (later if following else left_last).append(found)
-            for left in reversed(later):
-                yield self._stayed(left.field, left.prediction, left.spent, left.seen)
+            yield from self._revisited(later)
             later = left_last
+        yield from self._revisited(later)
+
+    def _revisited(self, later: Sequence[_Later]) -> Iterator[Capture]:
+        """The fields that were left open, the last one first."""
+        for left in reversed(later):
+            yield self._stayed(left.field, left.prediction, left.spent, left.seen)
+
+    @contextmanager
+    def interrupted(self) -> Iterator[None]:
+        """The stage does something else between two captures; that is no field's time."""
+        begun_s = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._since_s += time.perf_counter() - begun_s
 
     def _surveyed(self, fields: Sequence[PlannedField]) -> Generator[Capture, None, list[PlannedField]]:
         """Captures of the fields that were settled by the survey, which has accounted for them; returns the others."""

@@ -19,6 +19,20 @@ class FieldDone:
     meter: Meter
 
 
+@dataclass(frozen=True)
+class SecondPlaneDone:
+    """A field that has been read in a second plane. first: its record until then. findings: of the second plane.
+
+    frame_id: of its frame, None without one. meter: what the second plane cost.
+    """
+
+    first: FieldRecord
+    record: FieldRecord
+    findings: tuple[Finding, ...]
+    frame_id: int | None
+    meter: Meter
+
+
 class ScanListener:
     """Does nothing; whoever wants to watch overrides what matters. Calls come from whichever thread acts."""
 
@@ -36,6 +50,9 @@ class ScanListener:
 
     def field_done(self, done: FieldDone) -> None:
         """A field has been recorded."""
+
+    def second_plane_done(self, done: SecondPlaneDone) -> None:
+        """What a recorded field's second plane showed has been added to it."""
 
     def ended_early(self, visited: int) -> None:
         """So many fields are recorded, and the rest of the plan is not needed."""

@@ -33,13 +33,17 @@ class ReadingRules:
 
 @dataclass(frozen=True)
 class Interpretation:
-    """What a field's picture says. counts: detections per label from `count_from` on; findings: most probable first."""
+    """What a field's picture says.
+
+    counts: detections per label from `count_from` on. findings: most probable first. counted: those detections.
+    """
 
     outcome: Outcome
     reason: str
     quality: ImageQuality
     counts: dict[str, int]
     findings: tuple[Finding, ...]
+    counted: tuple[Detection, ...] = ()
 
 
 def interpret(
@@ -63,8 +67,9 @@ def interpret(
     if outcome is not Outcome.USABLE:
         return Interpretation(outcome, reason, quality, {}, ())
     detections = scorer.score(rgb, run.um_per_px)
-    counts = Counter(d.label for d in detections if d.probability >= rules.count_from)
-    return Interpretation(outcome, reason, quality, dict(counts), _findings(detections, planned, z_um, run, rules))
+    counted = tuple(d for d in detections if d.probability >= rules.count_from)
+    counts = dict(Counter(d.label for d in counted))
+    return Interpretation(outcome, reason, quality, counts, _findings(detections, planned, z_um, run, rules), counted)
 
 
 def _findings(

@@ -1,12 +1,14 @@
 """The scan loop: survey the surface, then visit, focus and hand over each planned field.
 
 While a field is scored and recorded by the reader, the stage is already moving; a full queue holds the stage back.
+What the reader asks to see in a second plane is exposed after its row, or after the last.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Set
+from collections import Counter
+from collections.abc import Sequence, Set
 
 from appliance.errors import ApplianceError
 from appliance.scan.captures import Captures
@@ -14,9 +16,10 @@ from appliance.scan.events import ScanListener
 from appliance.scan.focus.axial import AxialCurve
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.focus.survey import survey
-from appliance.scan.plan import Plan
+from appliance.scan.plan import Plan, PlannedField
 from appliance.scan.reader import Reader
 from appliance.scan.rig import Rig
+from appliance.scan.second_plane import Again, expose_again
 from appliance.settings import Settings
 
 
@@ -50,12 +53,43 @@ def scan(
         known = survey(rig, [(f.x_um, f.y_um) for f in plan.fields], settings.focus, optics, curve=curve)
         listener.surveyed(rig.meter.take())
         _end_if(stop)
-        for number, capture in enumerate(Captures(rig, known, settings.focus, optics).of(todo), 1):
-            reader.put(capture)
-            if reader.enough or number == len(todo):
-                break
-            _end_if(stop)
+        _visit(rig, todo, Captures(rig, known, settings.focus, optics), reader, stop)
         reader.finish()
+
+
+def _visit(rig: Rig, todo: Sequence[PlannedField], captures: Captures, reader: Reader, stop: threading.Event) -> None:
+    """Field by field, and what is due a second time after each row; until all is read, or the reader has enough.
+
+    A row's second planes are taken when the first field after it has been captured: by then the reader has had time for
+    the row's last, and the stage is still near.
+    """
+    open_rows = Counter(field.y_um for field in todo)
+    waiting: list[Again] = []
+    row_over = False
+    for left, capture in zip(reversed(range(len(todo))), captures.of(todo), strict=False):
+        reader.put(capture)
+        if left == 0:
+            break
+        if reader.enough:
+            return
+        _end_if(stop)
+        if row_over:
+            waiting += reader.due()
+            over = [again for again in waiting if not open_rows[again.planned.y_um]]
+            waiting = [again for again in waiting if open_rows[again.planned.y_um]]
+            with captures.interrupted():
+                _expose_again(rig, over, reader, stop)
+        open_rows[capture.planned.y_um] -= 1
+        row_over = not open_rows[capture.planned.y_um]
+    reader.catch_up()
+    _expose_again(rig, [*waiting, *reader.due()], reader, stop)
+
+
+def _expose_again(rig: Rig, due: Sequence[Again], reader: Reader, stop: threading.Event) -> None:
+    """The last first: that is where the stage is."""
+    for again in sorted(due, key=lambda again: again.planned.index, reverse=True):
+        _end_if(stop)
+        reader.put(expose_again(rig, again))
 
 
 def _end_if(stop: threading.Event) -> None:

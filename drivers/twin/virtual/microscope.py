@@ -19,8 +19,8 @@ from drivers.twin.field_builder import BuiltField, build_field
 from drivers.twin.mechanics import Mechanics
 from drivers.twin.sensor import Sensor
 from drivers.twin.settings import TwinSettings
-from drivers.twin.slide import Slide, make_slide
-from drivers.twin.truth import best_focus_um, is_blank
+from drivers.twin.slide import SceneObject, Slide, make_slide
+from drivers.twin.truth import best_focus_um, is_blank, objects_inside
 from drivers.twin.virtual.camera import VirtualCamera
 from drivers.twin.virtual.clock import VirtualClock
 from drivers.twin.virtual.stage import VirtualStage
@@ -30,12 +30,17 @@ from drivers.twin.virtual.stage import VirtualStage
 class Truth:
     """Of one exposure: where the focal plane really was, and where the specimen in the frame is sharpest, in true µm.
 
-    blank: whether there is none.
+    blank: whether there is none. x_um, y_um: true place of the frame's centre. surface_um: height from which z_um of
+    objects counts. objects: those centred in the frame.
     """
 
     z_um: float
     best_um: float
     blank: bool
+    x_um: float = 0.0
+    y_um: float = 0.0
+    surface_um: float = 0.0
+    objects: tuple[SceneObject, ...] = ()
 
     @property
     def off_um(self) -> float:
@@ -87,6 +92,14 @@ class VirtualMicroscope:
 
     def _draw(self, number: int, start_s: float, under: CameraSettings) -> NDArray[np.uint8]:
         picture = self._shutter.open(start_s, start_s, under.exposure_ms, under.gain_db, self._rng)
-        blank = is_blank(picture.field, self._settings.camera)
-        self.truths[number] = Truth(picture.z_um, best_focus_um(picture.field, self._settings), blank)
+        camera = self._settings.camera
+        self.truths[number] = Truth(
+            z_um=picture.z_um,
+            best_um=best_focus_um(picture.field, self._settings),
+            blank=is_blank(picture.field, camera),
+            x_um=picture.x_um,
+            y_um=picture.y_um,
+            surface_um=self._settings.reference_z_um + picture.field.surface_um,
+            objects=tuple(objects_inside(picture.field, camera, picture.x_um, picture.y_um)),
+        )
         return picture.pixels

@@ -162,3 +162,11 @@ def test_mistakes_in_an_own_assay_name_file_and_line(tmp_path: Path, name: str, 
 def test_missing_assay_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no such file"):
         load_assay(tmp_path / "own.yaml")
+
+
+def test_only_serous_slides_are_read_in_a_second_plane_and_within_bounds() -> None:
+    assert load_assay("afb").reading.second_plane is None
+    rule = load_assay("serous").reading.second_plane
+    assert rule is not None
+    assert 0 < rule.max_share <= 0.25, "a wildly positive slide must not take twice the time"
+    assert rule.above_um <= 10, "domain: balls stand 3 to 10 µm above the monolayer"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
+from datetime import datetime, timezone
 
 import pytest
 
 from appliance.cli.plain_console import plain_console
 from appliance.cli.progress import progress_bar
+from appliance.records import FieldRecord, FocusResult, Outcome
+from appliance.scan.events import FieldDone, SecondPlaneDone
+from appliance.scan.rig import Meter
 
 
 def test_a_reading_that_ended_early_is_finished_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,3 +35,17 @@ def test_a_log_says_how_many_fields_were_enough() -> None:
         bar.planned(189, 0)
         bar.ended_early(57)
     assert "ended early: 57 of 189 fields are enough" in console.file.getvalue()
+
+
+def test_what_a_second_plane_adds_is_counted_once() -> None:
+    console = plain_console()
+    console.file = io.StringIO()
+    focus = FocusResult(3000.0, 0.2, 0.9, "judged", 1)
+    first = FieldRecord(0, 0, 0, Outcome.USABLE, "", focus, None, {"malignant": 2}, {}, datetime.now(timezone.utc))
+    with progress_bar(console, ("malignant",)) as bar:
+        bar.planned(2, 0)
+        bar.field_done(FieldDone(first, (), 1, Meter()))
+        bar.second_plane_done(SecondPlaneDone(first, replace(first, counts={"malignant": 5}), (), 2, Meter()))
+        bar.field_done(FieldDone(replace(first, index=1, counts={}), (), 3, Meter()))
+    assert "2/2 fields" in console.file.getvalue()
+    assert "5 findings" in console.file.getvalue()

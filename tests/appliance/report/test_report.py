@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from appliance.records import Outcome
-from appliance.report import FindingPicture, ReportData, ReportError, render_report
+from appliance.report import FindingPicture, OtherPicture, ReportData, ReportError, render_report
 from appliance.report.text import words
 from appliance.report.wording import headline
 
@@ -212,3 +212,15 @@ def test_a_picture_of_unknown_kind_is_refused(serous: ReportData) -> None:
     assert isinstance(picture, FindingPicture)
     with pytest.raises(ReportError, match="neither JPEG nor PNG"):
         render_report(replace(serous, pictures=[picture]))
+
+
+def test_a_finding_seen_in_two_planes_shows_both_and_says_how_probable_it_is_in_either(serous: ReportData) -> None:
+    first, *rest = serous.pictures
+    other = OtherPicture(rest[0].image, 2991.25, 0.31)
+    page = Page(render_report(replace(serous, pictures=[replace(first, other=other), *rest])))
+    assert len(page.named("img")) == len(Page(render_report(serous)).named("img")) + 1
+    assert "Z 2\u202f991.2 µm: probability 0.31 there" in page.text
+    assert "seen in two planes; the object counts once" in page.text
+    assert "two planes" not in Page(render_report(serous)).text
+    unseen = replace(first, other=replace(other, probability=None))
+    assert "not found there" in Page(render_report(replace(serous, pictures=[unseen, *rest]))).text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -182,6 +183,17 @@ def test_seconds_of_all_fields_add_up_to_what_passed(scope: Microscope, monkeypa
         assert set(capture.seconds) == {"move", "settle", "focus", "expose", "host"}
         assert all(seconds >= -1e-6 for seconds in capture.seconds.values()), capture.seconds
     assert 0.9 * passed_s < sum(sum(capture.seconds.values()) for capture in found) <= passed_s
+
+
+def test_an_interruption_is_no_fields_time(scope: Microscope, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([10.0, 17.0])
+    monkeypatch.setattr(captures, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    known = Survey(True, "", Heights(), _VIEW, (), 0)  # type: ignore[arg-type]
+    way = Captures(scope, known, FocusSection(), OPTICS)
+    way._since_s = 9.0
+    with way.interrupted():
+        pass
+    assert way._since_s == 16.0
 
 
 @dataclass

@@ -88,6 +88,11 @@ def test_z_is_approached_from_below_so_that_backlash_does_not_show() -> None:
     assert exposed(scope) - seen[0] == pytest.approx(1.5, abs=0.1)
 
 
+def exposed_frame(scope: VirtualMicroscope) -> int:
+    scope.camera.trigger()
+    return scope.camera.grab(1.0).frame_id
+
+
 def exposed(scope: VirtualMicroscope) -> float:
     scope.camera.trigger()
     return scope.truths[scope.camera.grab(1.0).frame_id].z_um
@@ -267,3 +272,14 @@ def test_microscopes_over_one_slide_share_its_fields_and_start_alike(
     assert len(set(built)) == 1
     assert seen[0][1] == seen[1][1]
     np.testing.assert_array_equal(seen[0][0], seen[1][0])
+
+
+def test_the_truth_knows_what_lies_in_the_frame_and_where_it_was_taken(scope: VirtualMicroscope) -> None:
+    over_specimen(scope)
+    truth = scope.truths[exposed_frame(scope)]
+    settings = load_settings(None, SMALL)
+    assert (truth.x_um, truth.y_um) == pytest.approx(PLACE, abs=20.0)
+    assert truth.surface_um == pytest.approx(truth.best_um, abs=10.0)
+    assert truth.objects
+    half_um = settings.camera.width_px / 2 * settings.optics.scale_um
+    assert all(abs(item.x_um - truth.x_um) <= half_um for item in truth.objects)
