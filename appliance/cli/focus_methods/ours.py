@@ -19,6 +19,7 @@ class Ours:
         rig = Rig(setup.stage, setup.camera, setup.exposure, clock=setup.clock)
         places = [(field.x_um, field.y_um) for field in setup.fields]
         known = survey(rig, places, focus, setup.optics, curve=curve)
+        rig.meter.take()
         self._captures = Captures(rig, known, focus, setup.optics).of(setup.fields)
 
     def visit(self, field: PlannedField) -> Kept:  # noqa: ARG002 - captures come in the order in which they are settled

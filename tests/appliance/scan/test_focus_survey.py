@@ -38,7 +38,11 @@ def test_a_tilted_slide_is_learned_wherever_it_lies(offset_um: float) -> None:
 def test_it_ends_with_what_the_fields_need() -> None:
     found = surveyed(PaintedSlide([(cells(), 0.0)], tilted))
     assert found.view.baseline.gain == pytest.approx(0.008, rel=0.1)
-    assert 0.7 < found.view.width_um / DOF_UM < 4.0
+    assert 0.7 < found.view.width.um / DOF_UM < 4.0
+    assert found.view.width.spread < 0.3
+    places = [place for place, _ in found.settled]
+    assert places == [(p.x_um, p.y_um) for p in found.points if p.outcome is Outcome.USABLE]
+    assert all(done.frame is not None for _, done in found.settled)
 
 
 def test_blank_places_are_skipped_for_their_neighbours() -> None:

