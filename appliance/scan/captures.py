@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from appliance.records import FocusResult, Outcome
-from appliance.scan.focus.field import Seen, first_height_um, focus_field, judge_frame
+from appliance.scan.focus.field import Seen, first_height_um, focus_field, judge_frame, teach
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.focus.search import Focused
 from appliance.scan.focus.surface import Observation, Prediction
@@ -49,6 +49,28 @@ class Haste:
         return self.settled >= _PAYS
 
 
+@dataclass
+class Checks:
+    """Which fields are bracketed all the same, so that the judge is checked and learns the slide: ever fewer.
+
+    A slide shifts what all its frames show alike. What is left of that after the survey would be the same error in all
+    fields, and the surface, which hears of every field, would believe it.
+    """
+
+    visited: int = 0
+    gap: int = 1
+    due: int = 1
+
+    def asked(self) -> bool:
+        """Whether the next field is one; the second gap is one field longer than the first, and so on."""
+        self.visited += 1
+        if self.visited < self.due:
+            return False
+        self.gap += 1
+        self.due = self.visited + self.gap
+        return True
+
+
 @dataclass(frozen=True)
 class _Later:
     """A field that its first frame did not settle: what was expected, what the frame told, and what was spent on it."""
@@ -68,6 +90,7 @@ class Captures:
         self._settings = settings
         self._optics = optics
         self._haste = Haste()
+        self._checks = Checks()
         self._since_s = 0.0
         self._arrived = rig.meter.seconds
 
@@ -121,9 +144,22 @@ class Captures:
 
     def _visited(self, field: PlannedField, onward: PlannedField | _Later | None) -> Capture | _Later:
         """A field, with one frame in passing where that will probably do. onward: where the stage goes next."""
+        if self._known.view.judge is not None and self._checks.asked():
+            return self._checked(field)
         if onward is None or not self._leaves_early(field):
             return self._stayed(field, self._predict(field), Meter())
         return self._passed(field, onward)
+
+    def _checked(self, field: PlannedField) -> Capture:
+        """Bracket a field, and show the judge what was found."""
+        prediction, view = self._predict(field), self._known.view
+        self._go_to(field, prediction)
+        try:
+            focused = focus_field(self._rig, prediction, replace(view, judge=None), self._settings, self._optics)
+        except FrameTimeout as error:
+            focused = self._no_frame(prediction, error)
+        teach(view, focused)
+        return self._captured(field, focused, Meter())
 
     def _predict(self, field: PlannedField) -> Prediction:
         return self._known.surface.predict(field.x_um, field.y_um, self._rig.now_s())

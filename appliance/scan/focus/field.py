@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass, replace
 
 from appliance.records import Outcome
+from appliance.scan.focus.bands import measure_bands
 from appliance.scan.focus.curve import Shot
 from appliance.scan.focus.estimate import Peak
 from appliance.scan.focus.judge import Judgement
@@ -104,6 +105,14 @@ def judge_frame(
     Needs no device: the stage may already be elsewhere.
     """
     return _look(Search(_Taken(frame), prediction, view, settings, optics), z_um)
+
+
+def teach(view: View, focused: Focused) -> None:
+    """Show the judge a frame of this slide whose height was found by bracketing, and not by the judge itself."""
+    if view.judge is None or focused.frame is None or focused.peak is None:
+        return
+    features = measure_bands(focused.frame, view.baseline).features()
+    view.judge.learn(features, focused.result.z_um - focused.peak.z_um, focused.peak.sigma_um)
 
 
 class _Taken:

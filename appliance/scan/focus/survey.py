@@ -13,11 +13,10 @@ from typing import Protocol
 
 from appliance.records import Outcome
 from appliance.scan.focus.axial import AxialCurve
-from appliance.scan.focus.bands import measure_bands
 from appliance.scan.focus.baseline import Baseline, learn_baseline
 from appliance.scan.focus.content import look
-from appliance.scan.focus.estimate import Peak, Sample, fit_peak, usual_width
-from appliance.scan.focus.field import HIDDEN, focus_field
+from appliance.scan.focus.estimate import Sample, fit_peak, usual_width
+from appliance.scan.focus.field import HIDDEN, focus_field, teach
 from appliance.scan.focus.judge import SlideJudge
 from appliance.scan.focus.measure import Measurement, measure
 from appliance.scan.focus.optics import FocusOptics
@@ -193,16 +192,10 @@ class _Surveyor:
             return False
         self._widths.append(peak.width_um)
         self._surface.add([Observation(*place, peak.z_um, peak.sigma_um, self._device.now_s())])
-        self._teach(field, peak)
+        teach(replace(self._view(), judge=self._judge), field)
         if field.outcome is Outcome.USABLE:
             self._settled.append((place, field))
         return True
-
-    def _teach(self, field: Focused, peak: Peak) -> None:
-        """Show the judge a frame of this slide whose height was found by bracketing."""
-        if self._judge is not None and field.frame is not None:
-            features = measure_bands(field.frame, self._baseline).features()
-            self._judge.learn(features, field.result.z_um - peak.z_um, peak.sigma_um)
 
     def _arrive(self, place: Place) -> None:
         self._device.go_to(*place)

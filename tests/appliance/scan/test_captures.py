@@ -11,7 +11,7 @@ import pytest
 
 from appliance.records import FocusResult, Outcome
 from appliance.scan import captures
-from appliance.scan.captures import Captures, Haste
+from appliance.scan.captures import Captures, Checks, Haste
 from appliance.scan.focus.baseline import Baseline
 from appliance.scan.focus.estimate import Peak, Width
 from appliance.scan.focus.field import Seen
@@ -98,9 +98,11 @@ def scope() -> Microscope:
 
 
 def run(
-    scope: Microscope, monkeypatch: pytest.MonkeyPatch, unsettled: set[int], *, judge: bool = True
+    scope: Microscope, monkeypatch: pytest.MonkeyPatch, unsettled: set[int], *, judge: bool = True, checks: bool = False
 ) -> tuple[Verdicts, list[Capture], Heights]:
     verdicts = Verdicts(scope, frozenset(unsettled))
+    if not checks:
+        monkeypatch.setattr(captures, "Checks", lambda: Checks(due=1_000))
     monkeypatch.setattr(captures, "judge_frame", verdicts.judge_frame)
     monkeypatch.setattr(captures, "focus_field", verdicts.focus_field)
     heights = Heights()
@@ -147,6 +149,7 @@ def test_what_the_survey_has_settled_comes_first_and_is_not_visited_again(
     verdicts = Verdicts(scope)
     monkeypatch.setattr(captures, "judge_frame", verdicts.judge_frame)
     monkeypatch.setattr(captures, "focus_field", verdicts.focus_field)
+    monkeypatch.setattr(captures, "Checks", lambda: Checks(due=1_000))
     done = verdicts.done(5, scope.expose_at(3000.0), 4)
     known = Survey(
         True, "", Heights(), replace(_VIEW, judge=object()), (), 4, (((FIELDS[5].x_um, FIELDS[5].y_um), done),)
@@ -290,6 +293,22 @@ def test_readout_is_hidden_behind_the_way_and_all_that_the_hardware_took_is_coun
     ]
     assert ways_s[0] == pytest.approx(0.0, abs=1e-6)
     assert all(way_s > 0.1 for way_s in ways_s[1:])
+
+
+def test_some_fields_are_bracketed_and_shown_to_the_judge(scope: Microscope, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[float] = []
+    monkeypatch.setattr(captures, "teach", lambda view, focused: shown.append(focused.result.z_um - 3000.0))
+    verdicts, found, _ = run(scope, monkeypatch, set(), checks=True)
+    assert [index for what, index, _ in verdicts.log if what == "stayed"] == [0, 2, 5, 7]
+    assert shown == [0, 2, 5]
+    assert [capture.planned.index for capture in found] == list(range(8))
+
+
+def test_checks_become_rarer() -> None:
+    checks = Checks()
+    asked = [number for number in range(1, 201) if checks.asked()]
+    assert asked[:5] == [1, 3, 6, 10, 15]
+    assert len(asked) == 19
 
 
 def test_haste_gives_up_where_frames_often_leave_it_open_and_comes_back() -> None:
