@@ -28,10 +28,11 @@ HIDDEN = 0.5
 _FLAT = "not focused: flat"
 _LOOKS = 4
 """Frames around a prediction before the peak is bracketed after all."""
-_KEEP_DOF = 0.45
-"""A frame is kept where it surely lies within this, a little less than what counts as in focus."""
+_KEEP_DOF, _KEEP_ALONE_DOF = 0.45, 0.38
+"""A frame is kept where it surely lies within this, a little less than what counts as in focus; one that was judged
+alone where it lies within the second, as what the judge mistakes of a slide is not in its sigma."""
 _SURE, _SURE_ALONE = 0.98, 0.995
-"""Probability of that: by two frames compared, and by one, whose judge may not have seen enough of the slide."""
+"""Probability of that, by two frames compared, and by one."""
 _SURE_PREDICTION_DOF = 1.0
 _APART_DOF = 0.5
 """Least distance of two frames that are compared. Measured on twin stacks: at a quarter, the error of the heights
@@ -136,7 +137,7 @@ def _look(search: Search, z_um: float) -> Focused | Seen:
     if search.hidden() > HIDDEN or search.empty():
         sure = search.prediction.sigma_um <= _SURE_PREDICTION_DOF * search.dof_um
         return _nothing(search) if sure else Seen(search.prediction, shot)
-    found = search.judged(shot, _KEEP_DOF * search.dof_um)
+    found = search.judged(shot, _KEEP_ALONE_DOF * search.dof_um)
     if not found.familiar:
         return Seen(search.prediction, shot)
     off_um = math.hypot(found.offset_um, found.sigma_um)

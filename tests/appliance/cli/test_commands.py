@@ -84,7 +84,8 @@ def test_bench_scan_gives_the_figures_it_promises(cytoscan: Callable[..., Ran]) 
     figures = ran.result
     assert figures["fields"] == 5
     assert set(figures["seconds_per_field"]) == {"move", "settle", "focus", "expose", "score", "host"}
-    assert figures["exposures_per_field"] >= figures["exposures_per_field_without_survey"] >= 1
+    assert figures["exposures_per_field"] >= 1
+    assert 0 < figures["exposures_per_field_without_survey"] < figures["exposures_per_field"]
     assert 0 < figures["efficiency"] <= 1.05
     assert figures["peak_memory_mb"] < 700
     assert figures["focus"]["fields"] == 5
