@@ -112,7 +112,7 @@ def test_the_probability_of_being_within_reach_is_that_of_the_posterior(curve: A
     judge = SlideJudge(curve)
     in_focus, far = (curve.at(z)[0] for z in (0.0, 2.0 * DOF_UM))
     assert judge.judge(in_focus, 0.0, DOF_UM, DOF_UM / 2).within > 0.7
-    assert judge.judge(in_focus, 0.0, 0.3 * DOF_UM, DOF_UM / 2).within > 0.95
+    assert judge.judge(in_focus, 0.0, 0.3 * DOF_UM, DOF_UM / 2).within > 0.93  # the prediction alone: 0.90
     assert judge.judge(far, 0.0, DOF_UM, DOF_UM / 2).within < 0.1
     assert judge.judge(in_focus, 0.0, DOF_UM, 100 * DOF_UM).within == pytest.approx(1.0)
 
