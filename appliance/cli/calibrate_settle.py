@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from time import sleep
 from typing import Annotated
 
 import typer
@@ -80,10 +80,10 @@ def learn(settings: Settings, assay: Assay, listener: ScanListener) -> LearnedWa
     with hardware(settings, without_wait(settings.stage)) as (stage, camera):
         listener.opened(camera)
         stage.home()
-        rig = Rig(Unhurried(stage, time.sleep), camera, exposure)
+        rig = Rig(Unhurried(stage, sleep), camera, exposure)
         with rig.retracting():
             places = [(field.x_um, field.y_um) for field in plan_for(settings, assay, rig.info).fields]
-            bench = Bench(stage, camera, time.sleep, optics.um_per_px)
+            bench = Bench(stage, camera, sleep, optics.um_per_px)
             return learn_on(rig, bench, places, settings.focus, optics, listener.step)
 
 
@@ -98,20 +98,26 @@ def learn_on(
     """What one of the places shows. rig, bench: over the same devices. Raises NotCalibrated, DeviceError."""
     step("surveying")
     known = survey(rig, places, settings, optics)
+    if not known.found:
+        raise _too_little(f"The survey found {known.reason}.")
     bench.camera.configure(CameraSettings(min(rig.exposure.exposure_ms, LONGEST_EXPOSURE_MS), rig.exposure.gain_db))
     chosen = [group[0] for group in survey_places(places, PLACES)]
     sight = find_sight(bench, [(x, y, known.surface.predict(x, y, rig.now_s()).z_um) for x, y in chosen])
     if sight is None:
-        raise NotCalibrated(
-            "No place of this slide shows a small step of the stage as such, so none can show its ringing.",
-            safe="The waits in use stay.",
-            remedy="Load a well stained slide with cells all over, and check optics.um_per_px.",
-        )
+        raise _too_little("No place of it shows small steps of the stage as such, so none can show its ringing.")
     size_um = (rig.info.width_px * optics.um_per_px, rig.info.height_px * optics.um_per_px)
     step("moving in X")
     x = measure_axis(bench, sight, "x", size_um[0])
     step("moving in Y")
     return LearnedWaits(optics.um_per_px, x, measure_axis(bench, sight, "y", size_um[1]))
+
+
+def _too_little(why: str) -> NotCalibrated:
+    return NotCalibrated(
+        f"This slide does not show how the stage comes to rest. {why}",
+        safe="The waits in use stay.",
+        remedy="Load a well stained slide with cells all over, and check optics.um_per_px.",
+    )
 
 
 def learned_stage_settings(

@@ -20,7 +20,7 @@ _SURE = 0.95
 """Weight of the envelopes for which the wait suffices."""
 _AMPLITUDE_PX = (0.05, 400.0)
 _TAU_MS = (1.0, 200.0)
-_STEPS = 100
+_STEPS = 160
 _PHASES = 24
 _STRAY, _STRAY_PX = 0.02, 100.0
 """Share of displacements that may be anything, and how large that is: a picture mistaken, somebody at the bench."""

@@ -6,6 +6,7 @@ pictures' triggers turn out to have, so that a slow host or camera only moves th
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,9 +32,9 @@ LONGEST_EXPOSURE_MS = 5.0
 """A longer exposure would average the ringing away."""
 _STEP_UM, _STEP_WITHIN = 20.0, 0.25
 """A step that has to be seen as such, larger than any play; and the share of it by which it may be mistaken."""
-PLACES = 15
+PLACES = 16
 """Looked at, to tell the camera's own pattern from what lies on the slide."""
-_CANDIDATES = 4
+_CANDIDATES, _FEWEST_PLACES = 4, 5
 _PATIENCE_S = 5.0
 _TRIES = 3
 
@@ -75,45 +76,66 @@ class Bench:
 
 @dataclass(frozen=True)
 class Sight:
-    """A place that shows a step of the stage, and what the camera shows everywhere, as `cells`."""
+    """A place that shows a step of the stage. patterns: what the camera shows everywhere, as `cells`, told twice.
+
+    Each is the mean of pictures of other places, and still shows a little of them, which stands still. So a different
+    one is taken off either picture: what is left of one has nothing to do with what is left of the other.
+    """
 
     place: Place
-    pattern: Grid
+    patterns: tuple[Grid, Grid]
 
     def displaced(self, delay_s: float, still: Grid, other: Grid) -> Displaced:
         """One picture of the place against another."""
-        return Displaced(delay_s, *displacement_px(still - self.pattern, other - self.pattern))
+        one, two = self.patterns
+        both = displacement_px(still - one, other - two), displacement_px(still - two, other - one)
+        columns_px, rows_px = np.mean(both, axis=0)
+        return Displaced(delay_s, float(columns_px), float(rows_px))
 
 
 def find_sight(bench: Bench, places: Sequence[tuple[float, float, float]]) -> Sight | None:
     """Look at the places (x, y, z in µm), and stay at that with most detail where a small step is seen as such.
 
     None where there is none: in an empty field only the camera's own pattern stands in the picture, and a stage that
-    rings seems to stand still. That pattern, learned as the median of all places, is taken off every picture.
+    rings seems to stand still. That pattern is learned from all places. Raises whatever the devices raise.
     """
     seen = []
     for x_um, y_um, z_um in places:
         bench.stage.wait(bench.stage.move(z_um=z_um))
         bench.rest_at((x_um, y_um))
         seen.append(bench.shot()[0])
-    pattern = np.median(seen, axis=0).astype(np.float32)
-    order = sorted(range(len(places)), key=lambda index: -float((seen[index] - pattern).std()))
-    for x_um, y_um, z_um in (places[index] for index in order[:_CANDIDATES]):
-        sight = Sight((x_um, y_um), pattern)
+    if len(seen) < _FEWEST_PLACES:
+        return None
+    common = np.mean(seen, axis=0)
+    order = sorted(range(len(places)), key=lambda index: -float((seen[index] - common).std()))
+    for index in order[:_CANDIDATES]:
+        x_um, y_um, z_um = places[index]
+        others = seen[:index] + seen[index + 1 :]
+        sight = Sight((x_um, y_um), (_mean(others[::2]), _mean(others[1::2])))
         bench.stage.wait(bench.stage.move(z_um=z_um))
         if all(_shows_step(bench, sight, axis) for axis in AXES_XY):
             return sight
     return None
 
 
+def _mean(pictures: Sequence[Grid]) -> Grid:
+    return np.asarray(np.mean(pictures, axis=0), dtype=np.float32)
+
+
 def _shows_step(bench: Bench, sight: Sight, axis: XY) -> bool:
+    """Whether two equal steps look equal and as long as they are, and no step looks like none.
+
+    On noise alone a displacement is as good as drawn by lot, and one may come out right.
+    """
     seen = []
-    for along_um in (-_STEP_UM, 0.0, _STEP_UM):  # the first way takes up the play
+    for along_um in (-_STEP_UM, 0.0, _STEP_UM, 2 * _STEP_UM):  # the first way takes up the play
         bench.rest_at(_along(sight.place, axis, along_um))
         seen.append(bench.shot()[0])
-    step = sight.displaced(REST_S, seen[1], seen[2])
-    step_um = math.hypot(step.columns_px, step.rows_px) * bench.um_per_px
-    return abs(step_um / _STEP_UM - 1) <= _STEP_WITHIN
+    seen.append(bench.shot()[0])
+    pairs = [sight.displaced(REST_S, before, after) for before, after in itertools.pairwise(seen[1:])]
+    steps = np.array([(pair.columns_px, pair.rows_px) for pair in pairs]) * bench.um_per_px / _STEP_UM
+    off = (math.hypot(*steps[0]) - 1.0, math.hypot(*(steps[1] - steps[0])), math.hypot(*steps[2]))
+    return max(map(abs, off)) <= _STEP_WITHIN
 
 
 def measure_axis(bench: Bench, sight: Sight, axis: XY, distance_um: float, moves: int = MOVES) -> Settling:

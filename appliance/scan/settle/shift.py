@@ -4,7 +4,8 @@ A displacement turns the phase of the cross-power spectrum into a plane over fre
 Hines, 1975). The slope is fitted with the spectrum's own strength as weight (Stone et al., 2001, "A fast direct
 Fourier-based algorithm for subpixel registration of images"). Plain phase correlation, as in `cv2.phaseCorrelate`,
 gives all frequencies equal weight, and most of them hold only what stays with the camera: pixels of unequal response,
-dust. On frames of the twin with a response unequal by 0.7 % it told 0.7 of the true displacement at 900x, this 0.98.
+dust. On frames of the twin at 900x, with a response unequal by 0.7 % and 40 specks of dust, it told 0.7 of the true
+displacement, this 0.98.
 """
 
 from __future__ import annotations
