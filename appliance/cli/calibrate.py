@@ -79,7 +79,7 @@ def focus(
         if twin:
             lying = TwinSlide(loaded.name, settings.optics.magnification, seed, na=na, more=tuple(twin_set or ()))
             settings = stack.enter_context(twin_session(lying, settings))
-        measured = calibrate(settings, loaded, fields, _Told())
+        measured = calibrate(settings, loaded, fields, Told())
         path = focus_curve(settings, loaded.name)
         good = trustworthy(measured.quality)
         if good:
@@ -149,8 +149,9 @@ def _too_little(why: str) -> NotCalibrated:
     )
 
 
-class _Told(ScanListener):
+class Told(ScanListener):
     """Prints each step."""
 
     def step(self, text: str) -> None:
+        """One line."""
         plain_console().print(text)

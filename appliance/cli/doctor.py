@@ -15,7 +15,7 @@ from rich.text import Text
 
 from appliance.assays import known_assays, load_assay
 from appliance.cli.exits import Exit
-from appliance.cli.hardware import axial_curve, focus_curve, open_camera, scorer
+from appliance.cli.hardware import axial_curve, focus_curve, learned_waits, open_camera, scorer, settle_file
 from appliance.cli.hub_session import local_hub
 from appliance.cli.plain_console import plain_console
 from appliance.cli.result import write_json
@@ -55,7 +55,7 @@ def doctor(
     twin: Annotated[bool, typer.Option("--twin", help="Check against the twin and a hub started for this.")] = False,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the checks here.")] = None,
 ) -> None:
-    """Check port, controller, limits, camera, focus, engines, journal, broker, clock and disk. Nothing is moved."""
+    """Check port, controller, limits, camera, settling, focus, engines, journal, broker, clock, disk. Nothing moves."""
     console = plain_console()
     with ExitStack() as stack:
         settings = load_settings(settings_file, overrides or [])
@@ -78,6 +78,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     """All checks, in the order in which a fault would show in a scan."""
     yield from _stage(settings)
     yield _check("camera", lambda: _camera(settings))
+    yield _settle(settings)
     for assay in known_assays():
         if settings.optics.magnification in load_assay(assay).magnifications:
             yield _focus(settings, assay)
@@ -132,6 +133,24 @@ def _camera(settings: Settings) -> str:
         f"{info.model} {info.serial}, {info.width_px} × {info.height_px} {info.pixel_format.value}; "
         f"one frame came {frame.status.value}, mean level {frame.pixels.mean():.0f}"
     )
+
+
+def _settle(settings: Settings) -> Check:
+    try:
+        waits = learned_waits(settings)
+    except SettingsError as error:
+        return Check("settle", ok=False, found=error.what, remedy=error.remedy)
+    stage = settings.stage
+    if waits is None:
+        found = f"not learned: after each move X waits {stage.x.settle_ms:g} ms and Y {stage.y.settle_ms:g} ms, as set"
+        return Check(
+            "settle", ok=True, found=found, remedy="Load any slide with cells and `cytoscan calibrate settle`."
+        )
+    found = (
+        f"X waits {waits.x.wait_ms:g} ms and Y {waits.y.wait_ms:g} ms, by {settle_file(settings)}; "
+        f"Z {stage.z.settle_ms:g} ms, as set"
+    )
+    return Check("settle", ok=True, found=found)
 
 
 def _focus(settings: Settings, assay: str) -> Check:

@@ -11,11 +11,12 @@ from appliance.errors import SettingsError
 from appliance.scan.focus.axial import AxialCurve
 from appliance.scan.focus.curve_file import load_curve
 from appliance.scan.focus.optics import FocusOptics
+from appliance.scan.settle.waits import LearnedWaits, load_waits, with_waits
 from appliance.settings.model import Settings
 from drivers.camera.frame import Camera
 from drivers.camera.replay import ReplayCamera
 from drivers.camera.twin import TwinCamera
-from drivers.stage import Stage, open_stage
+from drivers.stage import Stage, StageSettings, open_stage
 from engines.cpu_choice import open_chosen
 from engines.onnx_cpu import OnnxCpuScorer
 from engines.package import EnginePackage, load_package, shipped
@@ -34,10 +35,33 @@ def open_camera(settings: Settings) -> Camera:
     return TwinCamera(section.address)
 
 
+def settle_file(settings: Settings) -> Path:
+    """Where `calibrate settle` keeps the waits of this device for the magnification in force.
+
+    Each kind of camera has its own, lest what the twin taught be used on a patient's slide.
+    """
+    name = f"stage-settle-{settings.camera.kind}-{settings.optics.magnification}x.json"
+    return settings.journal.path.parent / name
+
+
+def learned_waits(settings: Settings) -> LearnedWaits | None:
+    """The waits that are kept there, None where this device has not learned any. Raises SettingsError."""
+    return load_waits(settle_file(settings), settings.optics.um_per_px)
+
+
+def stage_in_use(settings: Settings) -> StageSettings:
+    """The stage of the settings, with the waits that this device has learned in place of the set ones."""
+    waits = learned_waits(settings)
+    return settings.stage if waits is None else with_waits(settings.stage, waits)
+
+
 @contextmanager
-def hardware(settings: Settings) -> Iterator[tuple[Stage, Camera]]:
-    """Stage and camera for the length of a block; on the way out the objective is retracted and both are closed."""
-    stage = open_stage(settings.stage)
+def hardware(settings: Settings, stage_settings: StageSettings | None = None) -> Iterator[tuple[Stage, Camera]]:
+    """Stage and camera for the length of a block; on the way out both are closed.
+
+    stage_settings: other than those in use.
+    """
+    stage = open_stage(stage_settings or stage_in_use(settings))
     try:
         camera = open_camera(settings)
         try:

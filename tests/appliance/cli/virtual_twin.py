@@ -12,6 +12,7 @@ import pytest
 from appliance.cli import twin_session
 from appliance.cli.twin_session import TwinSlide
 from appliance.settings import Settings
+from drivers.stage import StageSettings
 from drivers.twin.launch import Box, Calibration
 from drivers.twin.virtual import FieldShelf, VirtualCamera, VirtualMicroscope, VirtualStage
 
@@ -41,19 +42,28 @@ class _Launched:
 
 def in_simulated_time(monkeypatch: pytest.MonkeyPatch, command: ModuleType) -> None:
     """Let a module's command open the virtual microscope where it would start the twin and open its devices."""
+    shelves: list[FieldShelf] = []
     scopes: list[VirtualMicroscope] = []
 
     @contextmanager
     def session(slide: TwinSlide, settings: Settings) -> Iterator[Settings]:
         shelf = FieldShelf(slide.settings())
-        scopes.append(VirtualMicroscope(shelf))
+        shelves.append(shelf)
         yield twin_session._completed(settings, slide, _Launched(shelf))  # type: ignore[arg-type]
 
     @contextmanager
-    def hardware(settings: Settings) -> Iterator[tuple[VirtualStage, VirtualCamera]]:
+    def hardware(
+        settings: Settings, stage: StageSettings | None = None
+    ) -> Iterator[tuple[VirtualStage, VirtualCamera]]:
         assert settings.stage.port == "virtual"
+        scopes.append(VirtualMicroscope(shelves[-1], stage))
         yield scopes[-1].stage, scopes[-1].camera
 
+    def sleep(seconds: float) -> None:
+        clock = scopes[-1].clock
+        clock.wait_until(clock.now_s + seconds)
+
+    monkeypatch.setattr(command, "sleep", sleep, raising=False)
     monkeypatch.setattr(command, "twin_session", session)
     monkeypatch.setattr(command, "hardware", hardware)
     monkeypatch.setattr(VirtualStage, "home", lambda stage: None, raising=False)
