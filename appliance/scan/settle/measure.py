@@ -61,6 +61,11 @@ class Bench:
         self.go(place)
         self.pause(REST_S)
 
+    def rest_over(self, x_um: float, y_um: float, z_um: float) -> None:
+        """The same, at a height; a long way without one would end with Z low."""
+        self.stage.wait(self.stage.move(x_um=x_um, y_um=y_um, z_um=z_um))
+        self.pause(REST_S)
+
     def shot(self) -> tuple[Grid, float]:
         """A picture now, and when it was triggered. Raises FrameTimeout when none comes whole."""
         for _ in range(_TRIES):
@@ -101,8 +106,7 @@ def find_sight(bench: Bench, places: Sequence[tuple[float, float, float]]) -> Si
     """
     seen = []
     for x_um, y_um, z_um in places:
-        bench.stage.wait(bench.stage.move(z_um=z_um))
-        bench.rest_at((x_um, y_um))
+        bench.rest_over(x_um, y_um, z_um)
         seen.append(bench.shot()[0])
     if len(seen) < _FEWEST_PLACES:
         return None
@@ -112,7 +116,7 @@ def find_sight(bench: Bench, places: Sequence[tuple[float, float, float]]) -> Si
         x_um, y_um, z_um = places[index]
         others = seen[:index] + seen[index + 1 :]
         sight = Sight((x_um, y_um), (_mean(others[::2]), _mean(others[1::2])))
-        bench.stage.wait(bench.stage.move(z_um=z_um))
+        bench.rest_over(x_um, y_um, z_um)
         if all(_shows_step(bench, sight, axis) for axis in AXES_XY):
             return sight
     return None
