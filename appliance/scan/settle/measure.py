@@ -83,8 +83,9 @@ class Bench:
 class Sight:
     """A place that shows a step of the stage. patterns: what the camera shows everywhere, as `cells`, told twice.
 
-    Each is the mean of pictures of other places, and still shows a little of them, which stands still. So a different
-    one is taken off either picture: what is left of one has nothing to do with what is left of the other.
+    Pictures are divided by it. Each is the mean of pictures of other places, and still shows a little of them, which
+    stands still. So either picture is divided by a different one: what is left of one has nothing to do with what is
+    left of the other.
     """
 
     place: Place
@@ -93,7 +94,7 @@ class Sight:
     def displaced(self, delay_s: float, still: Grid, other: Grid) -> Displaced:
         """One picture of the place against another."""
         one, two = self.patterns
-        both = displacement_px(still - one, other - two), displacement_px(still - two, other - one)
+        both = displacement_px(still / one, other / two), displacement_px(still / two, other / one)
         columns_px, rows_px = np.mean(both, axis=0)
         return Displaced(delay_s, float(columns_px), float(rows_px))
 
@@ -110,8 +111,8 @@ def find_sight(bench: Bench, places: Sequence[tuple[float, float, float]]) -> Si
         seen.append(bench.shot()[0])
     if len(seen) < _FEWEST_PLACES:
         return None
-    common = np.mean(seen, axis=0)
-    order = sorted(range(len(places)), key=lambda index: -float((seen[index] - common).std()))
+    common = _mean(seen)
+    order = sorted(range(len(places)), key=lambda index: -float((seen[index] / common).std()))
     for index in order[:_CANDIDATES]:
         x_um, y_um, z_um = places[index]
         others = seen[:index] + seen[index + 1 :]
@@ -123,7 +124,7 @@ def find_sight(bench: Bench, places: Sequence[tuple[float, float, float]]) -> Si
 
 
 def _mean(pictures: Sequence[Grid]) -> Grid:
-    return np.asarray(np.mean(pictures, axis=0), dtype=np.float32)
+    return np.asarray(np.maximum(np.mean(pictures, axis=0), 1.0), dtype=np.float32)
 
 
 def _shows_step(bench: Bench, sight: Sight, axis: XY) -> bool:

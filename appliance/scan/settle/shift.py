@@ -32,8 +32,8 @@ def cells(green: NDArray[np.uint8]) -> Grid:
 def displacement_px(one: Grid, other: Grid) -> tuple[float, float]:
     """How far `other` is displaced against `one` along columns and rows, in pixels of the sensor.
 
-    Both are `cells` of green planes of half the sensor's resolution, less what the camera shows everywhere. (0, 0) for
-    pictures without any detail.
+    Both are `cells` of green planes of half the sensor's resolution, without what the camera shows everywhere. (0, 0)
+    for pictures without any detail.
     """
     cross = np.fft.rfft2(_faded(one)) * np.conj(np.fft.rfft2(_faded(other)))
     rows, cols = one.shape

@@ -30,7 +30,8 @@ def bench_over(*assignments: str) -> tuple[Bench, VirtualMicroscope]:
 
 
 def grid(z_um: float = 3_000.0) -> list[tuple[float, float, float]]:
-    return [(37_000.0 + 300.0 * (i % 4), 12_500.0 + 300.0 * (i // 4), z_um) for i in range(PLACES)]
+    """As far apart as fields of a survey, so that the ways between them run with Z low."""
+    return [(35_700.0 + 1_500.0 * (i % 4), 10_700.0 + 1_500.0 * (i // 4), z_um) for i in range(PLACES)]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -44,6 +45,7 @@ def test_a_place_with_cells_is_found_and_a_scale_that_is_not_the_cameras_is_not_
     sight = find_sight(bench, grid())
     assert sight is not None
     assert sight.place in {(x, y) for x, y, _ in grid()}
+    assert scope.stage.position().z_um == pytest.approx(3_000.0, abs=0.2)
     assert find_sight(replace(bench, um_per_px=2 * bench.um_per_px), grid()) is None
     assert find_sight(bench, grid()[:3]) is None, "too few places to know the camera by"
     assert scope.camera.exposures > PLACES
