@@ -15,15 +15,15 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.assays import load_assay
+from appliance.assays import Assay, load_assay
 from appliance.cli.bench_focus import Order, axial_curve_for, plan_over
+from appliance.cli.bench_reading import Job, run_of
 from appliance.cli.peak_memory import peak_mb, reset_peak
 from appliance.cli.plain_console import plain_console
 from appliance.cli.processor_ledger import Ledger
@@ -146,7 +146,11 @@ class HostBench:
         scope = RepeatedMicroscope(self.ladder)
         rig = Rig(scope.stage, scope.camera, CameraSettings(self.settings.camera.exposure_ms), clock=scope.clock)
         plan = _plan(rig.info, self.settings.optics.um_per_px, fields)
-        run = _run(plan, self.settings)
+        assay = load_assay(plan.assay)
+        job = Job(
+            assay, self.settings, fields, self.ladder.settings.seed, None, None, self.settings.optics.magnification
+        )
+        run = run_of(job, self.settings.optics, plan, _BACKEND)
         path = folder / f"{fields}.sqlite"
         with Journal.open(path):
             pass
@@ -156,7 +160,7 @@ class HostBench:
         with Journal.open(path) as journal, ledger.watching(_CALLS):
             journal.begin(run, plan.to_json())
             reset_peak()
-            self._scan(rig, plan, run, journal, watch)
+            self._scan(assay, rig, plan, run, journal, watch)
             whole_s = time.process_time() - watch.begun_s
             memory_mb = peak_mb()
         rows = ledger.rows()
@@ -176,8 +180,7 @@ class HostBench:
             "peak_memory_mb": memory_mb,
         }
 
-    def _scan(self, rig: Rig, plan: Plan, run: SlideRun, journal: Journal, watch: _Watch) -> None:
-        assay = load_assay(plan.assay)
+    def _scan(self, assay: Assay, rig: Rig, plan: Plan, run: SlideRun, journal: Journal, watch: _Watch) -> None:
         recorded = Recorded(assay, run, _POINT, [])
 
         def new_reader() -> Reader:
@@ -245,28 +248,3 @@ def _plan(camera: CameraInfo, um_per_px: float, fields: int) -> Plan:
     columns = -(-fields // rows)
     region = Region(*_MIDDLE_UM, width_um * (1 + pitch * (columns - 1)), height_um * (1 + pitch * (rows - 1)))
     return make_plan("serous", region, width_um, height_um, fields=fields, overlap=_OVERLAP)
-
-
-def _run(plan: Plan, settings: Settings) -> SlideRun:
-    optics = settings.optics
-    return SlideRun(
-        run_id="bench",
-        accession="BENCH",
-        slide="A1",
-        run=1,
-        assay=plan.assay,
-        magnification=optics.magnification,
-        na=optics.na,
-        um_per_px=optics.um_per_px,
-        field_width_um=plan.field_width_um,
-        field_height_um=plan.field_height_um,
-        planned_fields=len(plan.fields),
-        plan_sha256=plan.sha256,
-        engine=_BACKEND.engine,
-        backend=f"{_BACKEND.kind}: {_BACKEND.runtime}",
-        onnx_sha256=_BACKEND.onnx_sha256,
-        settings_sha256="0" * 64,
-        app_version="bench",
-        operator="bench",
-        started_at=datetime.now(timezone.utc),
-    )

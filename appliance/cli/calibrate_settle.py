@@ -25,12 +25,9 @@ from appliance.scan.focus.survey import survey
 from appliance.scan.rig import Rig
 from appliance.scan.settle.decay import LONGEST_MS, Settling
 from appliance.scan.settle.measure import LONGEST_EXPOSURE_MS, PLACES, Bench, find_sight, measure_axis
-from appliance.scan.settle.waits import LearnedWaits, Unhurried, save_waits, with_waits, without_wait
+from appliance.scan.settle.waits import LearnedWaits, Unhurried, save_waits, without_wait
 from appliance.settings import FocusSection, Settings, load_settings
 from drivers.camera.frame import CameraSettings
-from drivers.stage import StageSettings
-from drivers.stage.settings import standard_stage
-from drivers.twin.virtual import FieldShelf, VirtualMicroscope
 
 
 def settle(
@@ -118,18 +115,3 @@ def _too_little(why: str) -> NotCalibrated:
         safe="The waits in use stay.",
         remedy="Load a well stained slide with cells all over, and check optics.um_per_px.",
     )
-
-
-def learned_stage_settings(
-    shelf: FieldShelf, places: Sequence[Place], focus: FocusSection, optics: FocusOptics
-) -> StageSettings:
-    """The reference stage in simulated time, with the waits that it learns over this slide. Raises NotCalibrated."""
-    stage = standard_stage("virtual")
-    scope = VirtualMicroscope(shelf, without_wait(stage))
-
-    def pause(seconds: float) -> None:
-        scope.clock.wait_until(scope.clock.now_s + seconds)
-
-    rig = Rig(Unhurried(scope.stage, pause), scope.camera, CameraSettings(LONGEST_EXPOSURE_MS), clock=scope.clock)
-    bench = Bench(scope.stage, scope.camera, pause, optics.um_per_px)
-    return with_waits(stage, learn_on(rig, bench, places, focus, optics, lambda _: None))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 from appliance.records import Outcome
 from appliance.scan.focus.bands import measure_bands
@@ -101,7 +102,7 @@ def first_height_um(
 def judge_frame(
     frame: Frame, z_um: float, prediction: Prediction, view: View, settings: FocusSection, optics: FocusOptics
 ) -> Focused | Seen:
-    """What one frame, taken at z_um near the prediction, settles; or else what it tells.
+    """What one frame, taken at z_um near a sure prediction, settles; or else what it tells.
 
     Needs no device: the stage may already be elsewhere.
     """
@@ -135,8 +136,7 @@ def _look(search: Search, z_um: float) -> Focused | Seen:
     """The first frame: what it settles or tells."""
     shot = search.expose(z_um)
     if search.hidden() > HIDDEN or search.empty():
-        sure = search.prediction.sigma_um <= _SURE_PREDICTION_DOF * search.dof_um
-        return _nothing(search) if sure else Seen(search.prediction, shot)
+        return _nothing(search)
     found = search.judged(shot, _KEEP_ALONE_DOF * search.dof_um)
     if not found.familiar:
         return Seen(search.prediction, shot)
@@ -181,15 +181,8 @@ def _second_um(first_um: float, expected_um: float, optics: FocusOptics) -> floa
 
 def _surely_within(off_um: float, sigma_um: float, search: Search) -> bool:
     """Whether a frame off_um from a peak that is known to sigma_um lies near enough with the probability asked for."""
-    limit_um = _KEEP_DOF * search.dof_um
-    return (
-        0.5
-        * (
-            math.erf((limit_um - off_um) / (sigma_um * math.sqrt(2)))
-            + math.erf((limit_um + off_um) / (sigma_um * math.sqrt(2)))
-        )
-        >= _SURE
-    )
+    limit_um, where = _KEEP_DOF * search.dof_um, NormalDist(off_um, sigma_um)
+    return where.cdf(limit_um) - where.cdf(-limit_um) >= _SURE
 
 
 def _as_peak(search: Search, z_um: float, found: Judgement) -> Peak:

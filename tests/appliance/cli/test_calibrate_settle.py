@@ -13,18 +13,22 @@ import pytest
 from appliance.cli import calibrate_settle
 from appliance.cli.app import run
 from appliance.cli.bench_focus import plan_over
-from appliance.cli.calibrate_settle import learned_stage_settings
+from appliance.cli.calibrate_settle import learn_on
 from appliance.cli.doctor import _settle
 from appliance.cli.exits import Exit
 from appliance.cli.hardware import settle_file, stage_in_use
 from appliance.scan.focus.optics import FocusOptics
+from appliance.scan.rig import Rig
+from appliance.scan.settle.measure import LONGEST_EXPOSURE_MS, Bench
+from appliance.scan.settle.waits import Unhurried, with_waits, without_wait
 from appliance.settings import FocusSection, load_settings
+from drivers.camera.frame import CameraSettings
 from drivers.stage import StageSettings
-from drivers.stage.settings import AxisName
+from drivers.stage.settings import AxisName, standard_stage
 from drivers.twin.mechanics import Mechanics
 from drivers.twin.settings import TwinSettings
 from drivers.twin.settings import load_settings as twin_settings
-from drivers.twin.virtual import FieldShelf, VirtualClock
+from drivers.twin.virtual import FieldShelf, VirtualClock, VirtualMicroscope
 from tests.appliance.cli.conftest import Ran
 from tests.appliance.cli.virtual_twin import in_simulated_time
 
@@ -51,7 +55,15 @@ def learned(shelf: FieldShelf, twin: TwinSettings) -> StageSettings:
     shelf.settings = twin
     places = [(field.x_um, field.y_um) for field in plan_over(shelf, 200)]
     optics = FocusOptics(twin.optics.aperture, twin.optics.scale_um)
-    return learned_stage_settings(shelf, places, FocusSection(reference_z_um=twin.reference_z_um, **BRIEF), optics)
+    scope = VirtualMicroscope(shelf, without_wait(standard_stage("virtual")))
+
+    def pause(seconds: float) -> None:
+        scope.clock.wait_until(scope.clock.now_s + seconds)
+
+    focus = FocusSection(reference_z_um=twin.reference_z_um, **BRIEF)
+    rig = Rig(Unhurried(scope.stage, pause), scope.camera, CameraSettings(LONGEST_EXPOSURE_MS), clock=scope.clock)
+    bench = Bench(scope.stage, scope.camera, pause, optics.um_per_px)
+    return with_waits(standard_stage("virtual"), learn_on(rig, bench, places, focus, optics, lambda _: None))
 
 
 def left_px(twin: TwinSettings, axis: AxisName, wait_ms: float) -> float:

@@ -130,6 +130,15 @@ def surveyed(curve: AxialCurve) -> tuple[Microscope, Survey, tuple[float, float]
     return scope, known, place, found.peak.z_um
 
 
+def test_one_picture_alone_settles_a_good_prediction_of_a_known_slide(
+    surveyed: tuple[Microscope, Survey, tuple[float, float], float],
+) -> None:
+    scope, known, place, best_um = surveyed
+    scope.go_to(*place)
+    done = focus_field(scope, Prediction(best_um, 0.12 * DOF_UM), known.view, FocusSection(), OPTICS)
+    assert (done.outcome, done.result.reason, done.result.exposures) == (Outcome.USABLE, "judged", 1)
+
+
 @pytest.mark.parametrize(("off_dof", "most"), [(0.0, 3), (0.2, 3), (-0.8, 4), (0.8, 4)])
 def test_few_pictures_settle_a_good_prediction_and_show_the_way_from_a_bad_one(
     surveyed: tuple[Microscope, Survey, tuple[float, float], float], off_dof: float, most: int
