@@ -1,8 +1,7 @@
 """From planned fields to captures: the stage goes on while the last frame is judged, and comes back where it must.
 
-A field that is expected to be settled by its first frame is left as soon as that is exposed. When the frame says
-otherwise after all, or does not come, the field is visited again at the end of its row, with what the frame told of its
-height. Whether leaving early pays is learned from the fields before.
+A field that one frame or two will probably settle is left as soon as they are exposed. When they say otherwise after
+all, or do not come, the field is visited again with what they told of its height, on the way along the next row.
 """
 
 from __future__ import annotations
@@ -14,11 +13,13 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from appliance.records import FocusResult, Outcome
-from appliance.scan.focus.field import Seen, first_height_um, focus_field, judge_frame, teach
+from appliance.scan.focus.field import first_height_um, focus_field
+from appliance.scan.focus.frames import APART_DOF, Seen, compare_frames, judge_frames, teach
 from appliance.scan.focus.optics import FocusOptics
-from appliance.scan.focus.search import Focused
+from appliance.scan.focus.search import Focused, View
 from appliance.scan.focus.surface import Observation, Prediction
 from appliance.scan.focus.survey import Survey
+from appliance.scan.pace import Checks, Haste
 from appliance.scan.plan import PlannedField
 from appliance.scan.reader import Capture
 from appliance.scan.rig import Meter, Rig
@@ -26,59 +27,24 @@ from appliance.settings import FocusSection
 from drivers.errors import FrameTimeout
 
 _TIGHT_DOF = 0.5
-"""A prediction less certain than this is not left to one frame."""
-_PAYS = 0.85
-"""Share of fields that their first frame must settle. Own estimate: going back takes some 0.25 s, waiting 0.04 s."""
-_MEMORY = 20
+"""A prediction less certain than this is not left to frames in passing."""
+_COMPARED = 2
+"""Frames that tell a field's focus without the judge."""
 _NO_TIME = {"move": 0.0, "settle": 0.0, "focus": 0.0, "expose": 0.0, "host": 0.0}
-
-
-@dataclass
-class Haste:
-    """Whether to leave a field before its frame is judged: by how often the first frame has settled it of late."""
-
-    settled: float = 1.0
-
-    def note(self, *, settled: bool) -> None:
-        """One more field."""
-        self.settled += (settled - self.settled) / _MEMORY
-
-    @property
-    def pays(self) -> bool:
-        """Whether going on is cheaper than waiting."""
-        return self.settled >= _PAYS
-
-
-@dataclass
-class Checks:
-    """Which fields are bracketed all the same, so that the judge is checked and learns the slide: ever fewer.
-
-    A slide shifts what all its frames show alike. What is left of that after the survey would be the same error in all
-    fields, and the surface, which hears of every field, would believe it.
-    """
-
-    visited: int = 0
-    gap: int = 1
-    due: int = 1
-
-    def asked(self) -> bool:
-        """Whether the next field is one; the second gap is one field longer than the first, and so on."""
-        self.visited += 1
-        if self.visited < self.due:
-            return False
-        self.gap += 1
-        self.due = self.visited + self.gap
-        return True
 
 
 @dataclass(frozen=True)
 class _Later:
-    """A field that its first frame did not settle: what was expected, what the frame told, and what was spent on it."""
+    """A field that frames in passing did not settle: what was expected, what they told, and what was spent on it.
+
+    check: whether the judge is not asked, but shown it.
+    """
 
     field: PlannedField
     prediction: Prediction
     seen: Seen
     spent: Meter
+    check: bool
 
 
 class Captures:
@@ -102,24 +68,21 @@ class Captures:
         self._since_s = time.perf_counter()
         todo = yield from self._surveyed(fields)
         rows = [list(row) for _, row in groupby(todo, key=lambda field: field.y_um)]
-        later = list[_Later]()
-        for row, ahead in zip(rows, [*rows[1:], []], strict=True):
-            left_last = list[_Later]()
-            for field, following in zip(row, [*row[1:], None], strict=True):
-                onward = following or (later or ahead[:1] or [None])[-1]
-                found = self._visited(field, onward)
+        later, starts = list[_Later](), [*(row[0] for row in rows[1:]), None]
+        for row, start in zip(rows, starts, strict=True):
+            way, later = _by_the_way(row, later), []
+            for stop, onward in zip(way, [*way[1:], start], strict=True):
+                found = self._revisited(stop) if isinstance(stop, _Later) else self._visited(stop, onward)
                 if isinstance(found, Capture):
                     yield found
                 else:
-                    (later if following else left_last).append(found)
-            yield from self._revisited(later)
-            later = left_last
-        yield from self._revisited(later)
-
-    def _revisited(self, later: Sequence[_Later]) -> Iterator[Capture]:
-        """The fields that were left open, the last one first."""
+                    later.append(found)
         for left in reversed(later):
-            yield self._stayed(left.field, left.prediction, left.spent, left.seen)
+            yield self._revisited(left)
+
+    def _revisited(self, left: _Later) -> Capture:
+        """A field that was left open."""
+        return self._stayed(left.field, left.prediction, left.spent, left.seen, check=left.check)
 
     @contextmanager
     def interrupted(self) -> Iterator[None]:
@@ -143,73 +106,74 @@ class Captures:
         return others
 
     def _visited(self, field: PlannedField, onward: PlannedField | _Later | None) -> Capture | _Later:
-        """A field, with one frame in passing where that will probably do. onward: where the stage goes next."""
-        if self._known.view.judge is not None and self._checks.asked():
-            return self._checked(field)
-        if onward is None or not self._leaves_early(field):
-            return self._stayed(field, self._predict(field), Meter())
-        return self._passed(field, onward)
-
-    def _checked(self, field: PlannedField) -> Capture:
-        """Bracket a field, and show the judge what was found."""
-        prediction, view = self._predict(field), self._known.view
-        self._go_to(field, prediction)
-        try:
-            focused = focus_field(self._rig, prediction, replace(view, judge=None), self._settings, self._optics)
-        except FrameTimeout as error:
-            focused = self._no_frame(prediction, error)
-        teach(view, focused)
-        return self._captured(field, focused, Meter())
+        """A field, with frames in passing where they will probably do. onward: where the stage goes next."""
+        check = self._known.view.judge is not None and self._checks.asked()
+        frames = self._haste.frames()
+        prediction = self._predict(field)
+        if onward is None or frames is None or not self._is_tight(prediction):
+            return self._stayed(field, prediction, Meter(), check=check)
+        return self._passed(field, onward, _COMPARED if check else frames, check=check)
 
     def _predict(self, field: PlannedField) -> Prediction:
         return self._known.surface.predict(field.x_um, field.y_um, self._rig.now_s())
 
-    def _leaves_early(self, field: PlannedField) -> bool:
-        tight_um = _TIGHT_DOF * self._optics.dof_um
-        return self._known.view.judge is not None and self._haste.pays and self._predict(field).sigma_um <= tight_um
+    def _is_tight(self, prediction: Prediction) -> bool:
+        return self._known.view.judge is not None and prediction.sigma_um <= _TIGHT_DOF * self._optics.dof_um
 
-    def _go_to(self, field: PlannedField, prediction: Prediction, seen: Seen | None = None) -> float:
+    def _go_to(self, field: PlannedField, prediction: Prediction, view: View, seen: Seen | None = None) -> float:
         """Wait until the stage stands over a field; at which height."""
-        height_um = self._first_um(prediction, seen)
+        height_um = first_height_um(prediction, view, self._settings, self._optics, seen)
         self._rig.go_to(field.x_um, field.y_um, height_um)
         self._arrived = dict(self._rig.meter.seconds)
         return height_um if self._rig.z_um is None else self._rig.z_um
 
-    def _first_um(self, prediction: Prediction, seen: Seen | None = None) -> float:
-        return first_height_um(prediction, self._known.view, self._settings, self._optics, seen)
-
-    def _stayed(self, field: PlannedField, prediction: Prediction, spent: Meter, seen: Seen | None = None) -> Capture:
+    def _stayed(
+        self, field: PlannedField, prediction: Prediction, spent: Meter, seen: Seen | None = None, *, check: bool
+    ) -> Capture:
         """Stay until the field is settled."""
-        z_um = self._go_to(field, prediction, seen)
+        view = replace(self._known.view, judge=None) if check else self._known.view
+        z_um = self._go_to(field, prediction, view, seen)
         try:
-            focused = focus_field(
-                self._rig, prediction, self._known.view, self._settings, self._optics, seen, first_um=z_um
-            )
+            focused = focus_field(self._rig, prediction, view, self._settings, self._optics, seen, first_um=z_um)
         except FrameTimeout as error:
             focused = self._no_frame(prediction, error)
-        if not spent.exposures:
-            self._haste.note(settled=focused.result.exposures == 1)
+        if check:
+            teach(self._known.view, focused)
+        elif seen is None:
+            self._haste.note(None, focused.result.exposures)
         return self._captured(field, focused, spent)
 
-    def _passed(self, field: PlannedField, onward: PlannedField | _Later) -> Capture | _Later:
-        """One frame, read out and judged on the way to the next field; where none comes, the field is left open."""
+    def _passed(
+        self, field: PlannedField, onward: PlannedField | _Later, frames: int, *, check: bool
+    ) -> Capture | _Later:
+        """Some frames, the last read out and all judged on the way to the next field; left open where none comes."""
         goal = self._goal(onward)
-        z_um = self._go_to(field, self._predict(field))
+        z_um = self._go_to(field, self._predict(field), self._known.view)
         prediction = self._predict(field)
-        frame = self._rig.expose_and_leave(z_um, goal)
+        heights_um = [min(z_um + n * APART_DOF * self._optics.dof_um, self._settings.max_z_um) for n in range(frames)]
+        taken = self._rig.expose_and_leave(heights_um, goal)
         found: Focused | Seen = Seen(prediction)
-        if frame is not None:
-            found = judge_frame(frame, z_um, prediction, self._known.view, self._settings, self._optics)
-        self._haste.note(settled=isinstance(found, Focused))
+        if taken:
+            settles = compare_frames if check else judge_frames
+            found = settles(taken, heights_um, prediction, self._known.view, self._settings, self._optics)
+        settled_by = found.result.exposures if isinstance(found, Focused) else None
+        if check and isinstance(found, Focused):
+            teach(self._known.view, found)
+        elif not check:
+            self._haste.note(frames, settled_by)
         if isinstance(found, Focused):
             return self._captured(field, found, Meter())
-        return _Later(field, prediction, found, self._rig.meter.take())
+        return _Later(field, prediction, found, self._rig.meter.take(), check)
 
     def _goal(self, onward: PlannedField | _Later) -> tuple[float, float, float]:
         """Place and height of the exposure after this one."""
         if isinstance(onward, _Later):
-            return onward.field.x_um, onward.field.y_um, self._first_um(onward.prediction, onward.seen)
-        return onward.x_um, onward.y_um, self._first_um(self._predict(onward))
+            field, prediction, seen = onward.field, onward.prediction, onward.seen
+        else:
+            field, prediction, seen = onward, self._predict(onward), None
+        view = self._known.view
+        height_um = first_height_um(prediction, view, self._settings, self._optics, seen)
+        return field.x_um, field.y_um, height_um
 
     def _no_frame(self, prediction: Prediction, error: FrameTimeout) -> Focused:
         result = FocusResult(prediction.z_um, None, 0.0, "no frame", self._rig.meter.exposures, prediction.z_um)
@@ -227,6 +191,13 @@ class Captures:
         meter.add(spent)
         result = replace(focused.result, exposures=meter.exposures)
         return Capture(field, focused.outcome, focused.reason, result, focused.frame, meter, seconds)
+
+
+def _by_the_way(row: Sequence[PlannedField], later: Sequence[_Later]) -> list[PlannedField | _Later]:
+    """A row, and between its fields those of the row before that were left open; the first field stays the first."""
+    along = 1 if row[-1].x_um >= row[0].x_um else -1
+    others = [(along * field.x_um, 0, field) for field in row[1:]] + [(along * one.field.x_um, 1, one) for one in later]
+    return [row[0], *(stop for *_, stop in sorted(others, key=lambda other: other[:2]))]
 
 
 def _parts(arrived: Mapping[str, float], meter: Meter, total_s: float) -> dict[str, float]:

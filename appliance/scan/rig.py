@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from drivers.camera.frame import Camera, CameraSettings, Frame, FrameStatus
 from drivers.errors import DeviceError, FrameTimeout
@@ -98,29 +99,23 @@ class Rig:
         self._stand_at(z_um)
         return self._expose()
 
-    def expose_and_leave(self, z_um: float, onward: tuple[float, float, float]) -> Frame | None:
-        """One frame at this height, read out while the stage is on its way to `onward` (x, y, z in µm).
+    def expose_and_leave(self, heights_um: Sequence[float], onward: tuple[float, float, float]) -> list[Frame]:
+        """A frame at each height, ascending, and the stage is on its way to `onward` (x, y, z in µm).
 
-        The stage sets off when the camera says that the exposure is over, never before; where it does not say so, the
-        stage stays. None when no complete, fresh frame came of it, and who wants one has to come back: nothing is taken
+        Each is read out while the stage moves to the next height, the last one on the way onward. The stage sets off
+        when the camera says that the exposure is over, never before; where it does not say so, the stage stays. Ends
+        with the first frame that does not come complete and fresh, and who wants one has to come back: nothing is taken
         again here. Raises CameraLost, AxisFault, LimitError.
         """
-        self._stand_at(z_um)
-        exposure_s, readout_s = self.exposure.exposure_ms / 1e3, self.info.readout_ms / 1e3
-        patience_s = _patience_s(exposure_s + readout_s)
-        self.meter.exposures += 1
-        try:
-            with self.meter.part("expose"):
-                self._camera.trigger()
-                self.meter.hardware_s += exposure_s
-                self._camera.exposed(patience_s)
-            way = self.set_off(*onward)
-            self.meter.hardware_s += max(0.0, readout_s - way.predicted_s)  # no more of it than outlasts the way
-            with self.meter.part("expose"):
-                frame = self._camera.grab(patience_s)
-        except FrameTimeout:
-            return None
-        return frame if frame.status is FrameStatus.OK else None
+        frames: list[Frame] = []
+        for z_um, then_um in zip(heights_um, [*heights_um[1:], None], strict=True):
+            self._stand_at(z_um)
+            leave = partial(self.set_off, *onward) if then_um is None else partial(self._set_off_to, then_um)
+            frame = self._expose_and(leave)
+            if frame is None:
+                break
+            frames.append(frame)
+        return frames
 
     def retract(self) -> None:
         """Objective away from the slide; the next exposure moves Z again."""
@@ -157,8 +152,32 @@ class Rig:
         """Wait for what was set off, then for this height where it is another."""
         self._arrive()
         if self.z_um != z_um:
-            self._under_way = _UnderWay(self._stage.move(z_um=z_um), None, z_um)
+            self._set_off_to(z_um)
             self._arrive()
+
+    def _set_off_to(self, z_um: float) -> Move:
+        """Start a move of Z alone."""
+        move = self._stage.move(z_um=z_um)
+        self._under_way = _UnderWay(move, None, z_um)
+        return move
+
+    def _expose_and(self, leave: Callable[[], Move]) -> Frame | None:
+        """One frame, read out after the stage has left; None when none came complete and fresh."""
+        exposure_s, readout_s = self.exposure.exposure_ms / 1e3, self.info.readout_ms / 1e3
+        patience_s = _patience_s(exposure_s + readout_s)
+        self.meter.exposures += 1
+        try:
+            with self.meter.part("expose"):
+                self._camera.trigger()
+                self.meter.hardware_s += exposure_s
+                self._camera.exposed(patience_s)
+            way = leave()
+            self.meter.hardware_s += max(0.0, readout_s - way.predicted_s)  # no more of it than outlasts the way
+            with self.meter.part("expose"):
+                frame = self._camera.grab(patience_s)
+        except FrameTimeout:
+            return None
+        return frame if frame.status is FrameStatus.OK else None
 
     def _expose(self) -> Frame:
         frame_s = (self.exposure.exposure_ms + self.info.readout_ms) / 1000.0

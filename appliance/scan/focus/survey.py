@@ -15,8 +15,9 @@ from appliance.records import Outcome
 from appliance.scan.focus.axial import AxialCurve
 from appliance.scan.focus.baseline import Baseline, learn_baseline
 from appliance.scan.focus.content import look
-from appliance.scan.focus.estimate import Sample, fit_peak, usual_width
-from appliance.scan.focus.field import HIDDEN, focus_field, teach
+from appliance.scan.focus.estimate import fit_peak, usual_width
+from appliance.scan.focus.field import focus_field
+from appliance.scan.focus.frames import HIDDEN, teach
 from appliance.scan.focus.judge import SlideJudge
 from appliance.scan.focus.measure import Measurement, measure
 from appliance.scan.focus.optics import FocusOptics
@@ -119,9 +120,11 @@ class _Surveyor:
     def run(self, groups: Sequence[Sequence[Place]]) -> Survey:
         first = self._first([group[0] for group in groups])
         if first is not None:
-            for group in groups:
-                if first not in group:
-                    self._visit_one_of(group)
+            here, left = first, [group for group in groups if first not in group]
+            while left:
+                here, *_ = nearest = min(left, key=lambda group: math.dist(group[0], here))
+                left.remove(nearest)
+                self._visit_one_of(nearest)
         return self._result(found=first is not None)
 
     def _first(self, places: Sequence[Place]) -> Place | None:
@@ -132,21 +135,23 @@ class _Surveyor:
         doubtful = []
         for place in places:
             self._arrive(place)
-            self._measure(self._settings.reference_z_um)
+            glance = self._measure(self._settings.reference_z_um)
             self._learn()
-            if is_structured(self._seen[-1][0], self._baseline):
-                if self._searched(place):
-                    return place
-            else:
-                doubtful.append(place)
-        return next((place for place in doubtful[:_DOUBTFUL_SWEEPS] if self._searched(place)), None)
+            if not is_structured(glance, self._baseline):
+                doubtful.append((place, glance))
+            elif self._searched(place, glance):
+                return place
+        for place, glance in doubtful[:_DOUBTFUL_SWEEPS]:
+            self._arrive(place)
+            if self._searched(place, glance):
+                return place
+        return None
 
-    def _searched(self, place: Place) -> bool:
-        """Whether a place can be focused anywhere within the search range."""
+    def _searched(self, place: Place, glance: Measurement) -> bool:
+        """Whether a place can be focused anywhere within the search range. glance: what it shows in the middle."""
         reference, reach = self._settings.reference_z_um, self._settings.search_um
         near = Prediction(reference, reach * _FIRST_RANGE / _SWEEP_SIGMAS)
-        self._arrive(place)
-        prediction = self._swept(near, reference - reach, reference + reach)
+        prediction = self._swept(near, reference - reach, reference + reach, glance)
         return prediction is not None and self._focused(place, prediction)
 
     def _visit_one_of(self, group: Sequence[Place]) -> None:
@@ -159,16 +164,21 @@ class _Surveyor:
             if prediction is not None and self._focused(place, prediction):
                 return
 
-    def _swept(self, around: Prediction, lowest_um: float, highest_um: float) -> Prediction | None:
-        """Height to within about a depth of field, by a coarse sweep; None where nothing shows."""
+    def _swept(
+        self, around: Prediction, lowest_um: float, highest_um: float, glance: Measurement | None = None
+    ) -> Prediction | None:
+        """Height to within about a depth of field, by a coarse sweep; None where nothing shows.
+
+        glance: what the middle shows, where that is known.
+        """
         step, reach = STEP_DOF * self._optics.dof_um, _SWEEP_SIGMAS * around.sigma_um
         low = max(around.z_um - reach, self._settings.min_z_um)
         high = min(around.z_um + reach, self._settings.max_z_um)
         lowest = max(lowest_um, self._settings.min_z_um) if math.isfinite(lowest_um) else low
         highest = min(highest_um, self._settings.max_z_um) if math.isfinite(highest_um) else high
-        where = SweepRange(low, high, lowest, highest, step)
-        frames: list[tuple[float, Measurement]] = []
-        samples: list[Sample] = []
+        where = SweepRange(min(max(around.z_um, low), high), low, high, lowest, highest, step)
+        frames = [] if glance is None else [(where.middle_um, glance)]
+        samples = [coarse_sample(frame, self._baseline, z) for z, frame in frames]
         while (z_um := next_height(samples, where)) is not None:
             frames.append((z_um, self._measure(z_um)))
             samples = [coarse_sample(frame, self._baseline, z) for z, frame in frames]

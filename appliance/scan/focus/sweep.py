@@ -1,4 +1,4 @@
-"""A coarse ascending sweep: finds a specimen whose height is only roughly known, to about one depth of field.
+"""A coarse sweep, middle first: finds a specimen whose height is only roughly known, to about one depth of field.
 
 Uses the variance of stain between cells of 8 px, whose peak is several depths of field wide; the camera's
 own shading has to be off (`Baseline.shade`), or the peak stands on a pedestal. Source: domain reference 3.3.
@@ -17,8 +17,6 @@ from appliance.scan.focus.measure import Measurement
 
 WIDTH_DOF = 8.0
 """Usual full width at half height of the sweep's curve."""
-_PAST = 0.75
-"""A sweep has passed its peak when two samples in succession lie below this share of it."""
 _NOISE_OD = 2e-3
 """What cells of an empty field differ by: photons, rounding, shading that does not fit."""
 _SIGNIFICANT = 9.0
@@ -42,8 +40,9 @@ def coarse_sample(measurement: Measurement, baseline: Baseline, z_um: float) -> 
 
 @dataclass(frozen=True)
 class SweepRange:
-    """Heights to sweep first, and those it may extend to when the peak is not among them; all in µm."""
+    """Where to begin, heights to look at first, and those it may extend to while nothing shows; all in µm."""
 
+    middle_um: float
     low_um: float
     high_um: float
     lowest_um: float
@@ -63,23 +62,17 @@ def significant(samples: Sequence[Sample]) -> bool:
 
 
 def next_height(samples: Sequence[Sample], where: SweepRange) -> float | None:
-    """The next height of the sweep, or None when it has passed the peak or has nowhere left to look.
+    """The next height of the sweep, or None when the peak has lower samples on both sides or there is nowhere to look.
 
-    Upwards from the lower end; past the upper end only while the curve still rises or shows nothing; below the lower
-    end last.
+    To where it rises; while nothing shows, nearest to the middle first, in the range and then beyond it.
     """
     if not samples:
-        return where.low_um
+        return where.middle_um
     ordered = sorted(samples, key=lambda s: s.z_um)
-    values = [s.value for s in ordered]
-    best = max(range(len(values)), key=values.__getitem__)
-    seen = significant(ordered)
-    passed = seen and best <= len(values) - 3 and max(values[-2:]) < _PAST * values[best]
-    above, below = ordered[-1].z_um + where.step_um, ordered[0].z_um - where.step_um
-    if not passed:
-        wanted = above <= where.high_um or not seen or best == len(values) - 1
-        if wanted and above <= where.highest_um:
-            return above
-    if (best == 0 or not seen) and below >= where.lowest_um:
-        return below
-    return None
+    up, down = ordered[-1].z_um + where.step_um, ordered[0].z_um - where.step_um
+    if significant(ordered) and len(ordered) > 1:
+        best = max(range(len(ordered)), key=lambda i: ordered[i].value)
+        wanted = {0: [down], len(ordered) - 1: [up]}.get(best, [])
+    else:
+        wanted = sorted([up, down], key=lambda z: (not where.low_um <= z <= where.high_um, abs(z - where.middle_um)))
+    return next((z for z in wanted if where.lowest_um <= z <= where.highest_um), None)

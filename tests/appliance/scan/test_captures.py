@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
@@ -11,13 +12,14 @@ import pytest
 
 from appliance.records import FocusResult, Outcome
 from appliance.scan import captures
-from appliance.scan.captures import Captures, Checks, Haste
+from appliance.scan.captures import Captures
 from appliance.scan.focus.baseline import Baseline
 from appliance.scan.focus.estimate import Peak, Width
-from appliance.scan.focus.field import Seen
+from appliance.scan.focus.frames import Seen
 from appliance.scan.focus.search import Focused, View
 from appliance.scan.focus.surface import Observation, Prediction
 from appliance.scan.focus.survey import Survey
+from appliance.scan.pace import Checks, Haste
 from appliance.scan.plan import PlannedField
 from appliance.scan.reader import Capture
 from appliance.settings import FocusSection
@@ -50,12 +52,17 @@ _VIEW = View(Baseline(0.01, (215.0, 220.0, 200.0)), Width(6.0, 0.2))
 class Verdicts:
     """Stands for the judging of frames, so that the way through the slide can be told apart from optics.
 
-    unsettled: indexes of fields that their first frame does not settle. log: ("judged" or "stayed", index, moving).
+    unsettled: indexes of fields that frames in passing do not settle. log: ("judged", "compared" or "stayed", index,
+    moving).
     """
 
     scope: Microscope
     unsettled: frozenset[int] = frozenset()
     log: list[tuple[str, int, bool]] = field(default_factory=list)
+
+    def put_into(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("judge_frames", "compare_frames", "focus_field"):
+            monkeypatch.setattr(captures, name, getattr(self, name))
 
     def index(self, prediction: Prediction) -> int:
         """Heights are predicted as the index of the field."""
@@ -66,11 +73,25 @@ class Verdicts:
         result = FocusResult(3000.0 + index, 0.3, 1.0, "judged", exposures, 3000.0 + index)
         return Focused(result, frame, Outcome.USABLE, "", peak)
 
-    def judge_frame(self, frame: Frame, z_um: float, prediction: Prediction, *_: object) -> Focused | Seen:
+    def judge_frames(
+        self, frames: Sequence[Frame], heights_um: Sequence[float], prediction: Prediction, *_: object
+    ) -> Focused | Seen:
+        return self.found("judged", frames, heights_um, prediction)
+
+    def compare_frames(
+        self, frames: Sequence[Frame], heights_um: Sequence[float], prediction: Prediction, *_: object
+    ) -> Focused | Seen:
+        return self.found("compared", frames, heights_um, prediction)
+
+    def found(
+        self, how: str, frames: Sequence[Frame], heights_um: Sequence[float], prediction: Prediction
+    ) -> Focused | Seen:
         index = self.index(prediction)
-        moving = self.scope._under_way is not None
-        self.log.append(("judged", index, moving))
-        return Seen(prediction) if index in self.unsettled else self.done(index, frame, 1)
+        assert heights_um[0] == prediction.z_um
+        self.log.append((how, index, self.scope._under_way is not None))
+        if index in self.unsettled:
+            return Seen(prediction, next_um=prediction.z_um)
+        return self.done(index, frames[0], len(frames))
 
     def focus_field(self, device: Microscope, prediction: Prediction, *_: object, **__: object) -> Focused:
         index = self.index(prediction)
@@ -103,8 +124,7 @@ def run(
     verdicts = Verdicts(scope, frozenset(unsettled))
     if not checks:
         monkeypatch.setattr(captures, "Checks", lambda: Checks(due=1_000))
-    monkeypatch.setattr(captures, "judge_frame", verdicts.judge_frame)
-    monkeypatch.setattr(captures, "focus_field", verdicts.focus_field)
+    verdicts.put_into(monkeypatch)
     heights = Heights()
     view = replace(_VIEW, judge=object() if judge else None)
     known = Survey(True, "", heights, view, (), 0)  # type: ignore[arg-type]
@@ -123,32 +143,31 @@ def test_each_frame_is_judged_while_the_stage_is_on_its_way_but_for_the_last_of_
     assert all(capture.meter.exposures == 1 for capture in found)
 
 
-def test_what_a_frame_does_not_settle_is_visited_again_at_the_end_of_its_row(
+def test_what_a_frame_does_not_settle_is_visited_again_on_the_way_along_the_next_row(
     scope: Microscope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verdicts, found, _ = run(scope, monkeypatch, {0, 2})
-    assert [capture.planned.index for capture in found] == [1, 3, 2, 0, 4, 5, 6, 7]
-    assert [entry[:2] for entry in verdicts.log[:6]] == [
-        ("judged", 0), ("judged", 1), ("judged", 2), ("judged", 3), ("stayed", 2), ("stayed", 0),
+    assert [capture.planned.index for capture in found] == [1, 3, 4, 5, 2, 6, 7, 0]
+    assert [entry[:2] for entry in verdicts.log[4:]] == [
+        ("judged", 4), ("judged", 5), ("stayed", 2), ("judged", 6), ("judged", 7), ("stayed", 0),
     ]  # fmt: skip
     again = {capture.planned.index: capture.focus.exposures for capture in found}
     assert again == {0: 2, 1: 1, 2: 2, 3: 1, 4: 1, 5: 1, 6: 1, 7: 1}
     assert sum(capture.meter.exposures for capture in found) == 10
 
 
-def test_the_last_of_a_row_that_is_left_open_is_visited_after_the_next_row(
+def test_the_next_row_begins_with_its_own_first_field_and_what_the_last_row_leaves_open_comes_at_the_end(
     scope: Microscope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, found, _ = run(scope, monkeypatch, {3})
-    assert [capture.planned.index for capture in found] == [0, 1, 2, 4, 5, 6, 7, 3]
+    _, found, _ = run(scope, monkeypatch, {3, 4, 6})
+    assert [capture.planned.index for capture in found] == [0, 1, 2, 3, 5, 7, 6, 4]
 
 
 def test_what_the_survey_has_settled_comes_first_and_is_not_visited_again(
     scope: Microscope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verdicts = Verdicts(scope)
-    monkeypatch.setattr(captures, "judge_frame", verdicts.judge_frame)
-    monkeypatch.setattr(captures, "focus_field", verdicts.focus_field)
+    verdicts.put_into(monkeypatch)
     monkeypatch.setattr(captures, "Checks", lambda: Checks(due=1_000))
     done = verdicts.done(5, scope.expose_at(3000.0), 4)
     known = Survey(
@@ -191,7 +210,8 @@ def test_the_stage_stands_over_its_field_until_the_camera_says_that_the_exposure
             assert (at.x_um, at.y_um, at.z_um) == pytest.approx(expected, abs=0.1)
         stays = planned.index in {1, 7}
         assert len(during) == (1 if stays else 2)
-        assert (abs(read_out.x_um - planned.x_um) < 0.1) == stays
+        away_um = math.dist((read_out.x_um, read_out.y_um), (planned.x_um, planned.y_um))
+        assert (away_um < 0.1) == stays
     assert len(places) == 9
 
 
@@ -253,12 +273,12 @@ class Unsound:
 
 
 @pytest.mark.parametrize("wrong", ["incomplete", "stale", "lost", "silent"])
-def test_a_frame_that_does_not_come_whole_is_taken_again_at_the_end_of_the_row(
+def test_a_frame_that_does_not_come_whole_is_taken_again_later(
     scope: Microscope, monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
     Unsound(scope.camera, {2: wrong}).put_into(monkeypatch)
     verdicts, found, _ = run(scope, monkeypatch, set())
-    assert [capture.planned.index for capture in found] == [0, 2, 3, 1, 4, 5, 6, 7]
+    assert [capture.planned.index for capture in found] == [0, 2, 3, 4, 5, 6, 1, 7]
     assert all(capture.outcome is Outcome.USABLE for capture in found)
     assert ("judged", 1, True) not in verdicts.log
     again = {capture.planned.index: capture.focus.exposures for capture in found}
@@ -267,8 +287,8 @@ def test_a_frame_that_does_not_come_whole_is_taken_again_at_the_end_of_the_row(
 
 
 def test_a_field_without_a_frame_fails_and_the_scan_goes_on(scope: Microscope, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Field 1 is exposed as the second one, and after its row, where fields 2 and 3 come first, as fifth to seventh."""
-    Unsound(scope.camera, dict.fromkeys((2, 5, 6, 7), "lost")).put_into(monkeypatch)
+    """Field 1 is exposed as the second one, and between fields 6 and 7 as the eighth to tenth."""
+    Unsound(scope.camera, dict.fromkeys((2, 8, 9, 10), "lost")).put_into(monkeypatch)
     _, found, heights = run(scope, monkeypatch, set())
     outcomes = {capture.planned.index: capture.outcome for capture in found}
     assert outcomes == {i: Outcome.FAILED if i == 1 else Outcome.USABLE for i in range(8)}
@@ -295,28 +315,26 @@ def test_readout_is_hidden_behind_the_way_and_all_that_the_hardware_took_is_coun
     assert all(way_s > 0.1 for way_s in ways_s[1:])
 
 
-def test_some_fields_are_bracketed_and_shown_to_the_judge(scope: Microscope, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_some_fields_are_focused_without_the_judge_and_shown_to_it(
+    scope: Microscope, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shown: list[float] = []
     monkeypatch.setattr(captures, "teach", lambda view, focused: shown.append(focused.result.z_um - 3000.0))
-    verdicts, found, _ = run(scope, monkeypatch, set(), checks=True)
-    assert [index for what, index, _ in verdicts.log if what == "stayed"] == [0, 2, 5, 7]
-    assert shown == [0, 2, 5]
-    assert [capture.planned.index for capture in found] == list(range(8))
+    verdicts, found, _ = run(scope, monkeypatch, {2}, checks=True)
+    assert [(how, index) for how, index, _ in verdicts.log if how != "judged"] == [
+        ("compared", 0), ("compared", 2), ("compared", 5), ("stayed", 2), ("stayed", 7),
+    ]  # fmt: skip
+    assert shown == [0, 5, 2]
+    assert [capture.planned.index for capture in found] == [0, 1, 3, 4, 5, 2, 6, 7]
+    assert {capture.planned.index: capture.meter.exposures for capture in found} == {
+        0: 2, 1: 1, 2: 3, 3: 1, 4: 1, 5: 2, 6: 1, 7: 1,
+    }  # fmt: skip
 
 
-def test_checks_become_rarer() -> None:
-    checks = Checks()
-    asked = [number for number in range(1, 201) if checks.asked()]
-    assert asked[:5] == [1, 3, 6, 10, 15]
-    assert len(asked) == 19
-
-
-def test_haste_gives_up_where_frames_often_leave_it_open_and_comes_back() -> None:
-    haste = Haste()
-    assert haste.pays
-    for _ in range(6):
-        haste.note(settled=False)
-    assert not haste.pays
-    for _ in range(30):
-        haste.note(settled=True)
-    assert haste.pays
+def test_where_one_frame_often_leaves_it_open_two_are_taken_in_passing(
+    scope: Microscope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(captures, "Haste", lambda: Haste(one=0.5))
+    verdicts, found, _ = run(scope, monkeypatch, {2})
+    assert [entry[:2] for entry in verdicts.log[-3:]] == [("stayed", 2), ("judged", 6), ("stayed", 7)]
+    assert [capture.focus.exposures for capture in found] == [2, 2, 2, 2, 2, 3, 2, 1]

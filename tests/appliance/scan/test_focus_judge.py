@@ -54,7 +54,7 @@ def test_a_device_with_axial_colour_tells_side_and_size_from_one_picture(stacks:
     quality = axial_quality(stacks, OPTICS)
     assert trustworthy(quality), quality
     assert quality.median_um < 0.2 * DOF_UM
-    assert quality.wrong_side <= 0.02
+    assert quality.wrong_side <= 0.05
 
 
 def test_a_device_without_axial_colour_is_found_out() -> None:

@@ -108,8 +108,7 @@ def test_a_frame_is_read_out_on_the_way_to_the_next_place(tmp_path: Path) -> Non
     with rig_on_twin(tmp_path) as rig:
         rig.go_to(38_000, 13_000)
         rig.meter.take()
-        frame = rig.expose_and_leave(3_000, (38_500, 13_000, 3_001))
-        assert frame is not None
+        (frame,) = rig.expose_and_leave([3_000], (38_500, 13_000, 3_001))
         assert frame.status is FrameStatus.OK
         rig.go_to(38_500, 13_000)
         meter = rig.meter.take()
@@ -119,10 +118,20 @@ def test_a_frame_is_read_out_on_the_way_to_the_next_place(tmp_path: Path) -> Non
         assert rig.expose_at(3_001).frame_id == frame.frame_id + 1
 
 
+def test_a_second_frame_is_taken_a_little_higher_before_the_stage_leaves(tmp_path: Path) -> None:
+    with rig_on_twin(tmp_path) as rig:
+        rig.go_to(38_000, 13_000)
+        first, second = rig.expose_and_leave([3_000, 3_001.4], (38_500, 13_000, 3_001))
+        assert second.frame_id == first.frame_id + 1
+        assert (rig.meter.exposures, rig.z_um) == (2, 3_001.4)
+        rig.go_to(38_500, 13_000)
+        assert rig.z_um == 3_001
+
+
 def test_a_frame_that_is_lost_on_the_way_is_not_taken_again_there(tmp_path: Path) -> None:
     with rig_on_twin(tmp_path, "faults.frame_incomplete=1.0") as rig:
         rig.go_to(38_000, 13_000)
-        assert rig.expose_and_leave(3_000, (38_500, 13_000, 3_001)) is None
+        assert rig.expose_and_leave([3_000, 3_001], (38_500, 13_000, 3_001)) == []
         assert rig.meter.exposures == 1
         rig.go_to(38_500, 13_000)
         assert rig.z_um == 3_001

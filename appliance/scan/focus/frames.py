@@ -1,0 +1,190 @@
+"""What frames of one field settle about its focus, wherever the stage is by now.
+
+One frame near a sure prediction is judged; where that leaves it open, a second one is compared with it: what two frames
+of one field show differs by height alone, so together with what was expected they tell where the peak is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+
+from appliance.records import Outcome
+from appliance.scan.focus.bands import measure_bands
+from appliance.scan.focus.curve import Shot
+from appliance.scan.focus.estimate import Peak
+from appliance.scan.focus.judge import Judgement
+from appliance.scan.focus.optics import FocusOptics
+from appliance.scan.focus.search import Focused, Search, View
+from appliance.scan.focus.surface import Prediction
+from appliance.settings import FocusSection
+from drivers.camera.frame import Frame
+
+HIDDEN = 0.5
+"""Share of a field under ink from which nothing is said about the rest of it."""
+_LOOKS = 4
+"""Frames around a prediction before the peak is bracketed after all."""
+_KEEP_DOF = 0.45
+"""A frame is kept where it surely lies within this, a little less than what counts as in focus."""
+_SURE, _SURE_ALONE = 0.98, 0.995
+"""Probability of that, by two frames compared, and by one: what the judge mistakes of a slide is not in its sigma."""
+_SURE_PREDICTION_DOF = 1.0
+APART_DOF = 0.5
+"""Least distance of two frames that are compared. Measured on twin stacks: at a quarter, the error of the heights
+themselves weighs more than what is won."""
+_ASTRAY = 3.0
+"""Standard deviations by which two frames may contradict what was expected; beyond, the peak is bracketed."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What frames left open. expected: where best focus lies by all that was known before they were compared.
+
+    shots: the frames. next_um: height of the one that is wanted next; None where they told nothing, or what cannot be.
+    """
+
+    expected: Prediction
+    shots: tuple[Shot, ...] = ()
+    next_um: float | None = None
+
+
+def can_be_judged(prediction: Prediction, view: View, optics: FocusOptics) -> bool:
+    """Whether single frames may settle a field; two frames far from focus can look like two near it."""
+    return view.judge is not None and prediction.sigma_um <= _SURE_PREDICTION_DOF * optics.dof_um
+
+
+def judge_frames(
+    frames: Sequence[Frame],
+    heights_um: Sequence[float],
+    prediction: Prediction,
+    view: View,
+    settings: FocusSection,
+    optics: FocusOptics,
+) -> Focused | Seen:
+    """What one frame, or two, taken near a sure prediction, settle; or else what they tell. heights_um: ascending.
+
+    The second is looked at only where the first does not settle it. Needs no device.
+    """
+    search = Search(_Taken(frames), prediction, view, settings, optics)
+    search.expose(heights_um[0])
+    found = look(search)
+    if isinstance(found, Focused) or found.next_um is None or len(frames) == 1:
+        return found
+    search.expose(heights_um[1])
+    return compare(search, found.expected)
+
+
+def compare_frames(
+    frames: Sequence[Frame],
+    heights_um: Sequence[float],
+    prediction: Prediction,
+    view: View,
+    settings: FocusSection,
+    optics: FocusOptics,
+) -> Focused | Seen:
+    """The same of two frames without asking the judge, who can then be shown the one that is kept."""
+    search = Search(_Taken(frames), prediction, view, settings, optics)
+    for height_um in heights_um[: len(frames)]:
+        search.expose(height_um)
+    return compare(search, prediction) if len(frames) > 1 else Seen(prediction, tuple(search.shots))
+
+
+def teach(view: View, focused: Focused) -> None:
+    """Show the judge a frame of this slide whose height was found by other frames, and not by the judge itself."""
+    if view.judge is None or focused.frame is None or focused.peak is None:
+        return
+    features = measure_bands(focused.frame, view.baseline).features()
+    view.judge.learn(features, focused.result.z_um - focused.peak.z_um, focused.peak.sigma_um)
+
+
+class _Taken:
+    """Stands for the device where the exposures have been taken."""
+
+    def __init__(self, frames: Sequence[Frame]) -> None:
+        self._frames = list(frames)
+
+    def now_s(self) -> float:
+        """When the next of them was triggered."""
+        return self._frames[0].trigger_ns / 1e9
+
+    def expose_at(self, z_um: float) -> Frame:  # noqa: ARG002 - where it was taken
+        """The next of them."""
+        return self._frames.pop(0)
+
+
+def look(search: Search) -> Focused | Seen:
+    """The first frame: what it settles or tells."""
+    (shot,) = search.shots
+    if search.hidden() > HIDDEN or search.empty():
+        return nothing(search)
+    found = search.judged(shot, _KEEP_DOF * search.dof_um)
+    if not found.familiar:
+        return Seen(search.prediction, (shot,))
+    off_um = math.hypot(found.offset_um, found.sigma_um)
+    if off_um <= search.keep_um if search.exact else found.within >= _SURE_ALONE:
+        return search.kept(shot, off_um, _as_peak(search, shot.z_um, found))
+    expected = Prediction(shot.z_um - found.offset_um, found.sigma_um)
+    return Seen(expected, (shot,), _second_um(shot.z_um, expected.z_um, search.optics))
+
+
+def compare(search: Search, expected: Prediction) -> Focused | Seen:
+    """Two frames or more: the one that is surely near enough, or what is open where none is or they contradict it."""
+    if search.hidden() > HIDDEN or search.empty():
+        return nothing(search)
+    left_open = Seen(expected, tuple(search.shots))
+    peak = search.template(Peak(expected.z_um, expected.sigma_um, 1.0, "expected", search.width.um))
+    if peak.reason not in {"template", "edge"} or _contradicts(peak, expected):
+        return left_open
+    shot = search.nearest(peak.z_um)
+    off_um = abs(shot.z_um - peak.z_um)
+    near = off_um <= search.keep_um if search.exact else _surely_within(off_um, peak.sigma_um, search)
+    if near and peak.reason == "template":
+        return search.kept(shot, math.hypot(off_um, peak.sigma_um), _without(peak, search.prediction))
+    if len(search.shots) >= min(_LOOKS, search.most) or off_um < search.least_um:
+        return left_open
+    return replace(left_open, next_um=peak.z_um)
+
+
+def nothing(search: Search) -> Focused:
+    """The end of a field that shows no specimen."""
+    if search.hidden() > HIDDEN:
+        return search.without(Outcome.FAILED, "obscured")
+    return search.without(Outcome.BLANK, "blank")
+
+
+def _contradicts(peak: Peak, expected: Prediction) -> bool:
+    """Whether what was expected and what the frames say cannot both be true."""
+    return abs(peak.z_um - expected.z_um) > _ASTRAY * math.hypot(peak.sigma_um, expected.sigma_um)
+
+
+def _second_um(first_um: float, expected_um: float, optics: FocusOptics) -> float:
+    """Where to take a second frame: at the expected height, but not too near the first."""
+    least_um = APART_DOF * optics.dof_um
+    if expected_um >= first_um:
+        return max(expected_um, first_um + least_um)
+    return min(expected_um, first_um - least_um)
+
+
+def _surely_within(off_um: float, sigma_um: float, search: Search) -> bool:
+    """Whether a frame off_um from a peak that is known to sigma_um lies near enough with the probability asked for."""
+    limit_um, where = _KEEP_DOF * search.dof_um, NormalDist(off_um, sigma_um)
+    return where.cdf(limit_um) - where.cdf(-limit_um) >= _SURE
+
+
+def _as_peak(search: Search, z_um: float, found: Judgement) -> Peak:
+    """Where a judged frame puts best focus, the prediction apart."""
+    peak = Peak(z_um - found.offset_um, found.sigma_um, found.within, "judged", search.width.um)
+    return _without(peak, search.prediction)
+
+
+def _without(peak: Peak, heard: Prediction) -> Peak:
+    """Where the frames alone put best focus: the peak is a posterior in which the prediction was heard.
+
+    The surface must not hear its own voice.
+    """
+    prior = 1 / heard.sigma_um**2
+    told = max(1 / peak.sigma_um**2 - prior, 1e-6)
+    alone_um = (peak.z_um * (told + prior) - heard.z_um * prior) / told
+    return replace(peak, z_um=alone_um, sigma_um=1 / math.sqrt(told))

@@ -1,0 +1,56 @@
+"""How many frames a field gets before the stage leaves it, learned from the fields before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_BACK_S, _STAY_S, _SECOND_S, _FURTHER_S = 0.25, 0.045, 0.045, 0.09
+"""What going back to a field costs; staying until its frame is read out and judged; a second frame in passing; and each
+further one of a field that is stayed at. Own measurement on the twin: only what they are to each other matters."""
+_MEMORY = 20
+
+
+@dataclass
+class Haste:
+    """one, two: how often the first frame has settled a field of late, and how often it took two at most."""
+
+    one: float = 1.0
+    two: float = 1.0
+
+    def note(self, taken: int | None, settled_by: int | None) -> None:
+        """One more field. taken: in passing, None where it was stayed at. settled_by: frames; None if left open."""
+        self.one += ((settled_by == 1) - self.one) / _MEMORY
+        if taken != 1:
+            self.two += ((settled_by is not None and settled_by <= 2) - self.two) / _MEMORY
+
+    def frames(self) -> int | None:
+        """How many to take in passing, whichever costs least time on average; None where it is better to stay."""
+        open_by_one, open_by_two = 1 - self.one, 1 - self.two
+        costs: dict[int | None, float] = {
+            1: _BACK_S * open_by_one,
+            2: _SECOND_S + _BACK_S * open_by_two,
+            None: _STAY_S + _FURTHER_S * (open_by_one + open_by_two),
+        }
+        return min(costs, key=costs.__getitem__)
+
+
+@dataclass
+class Checks:
+    """Which fields are focused without the judge, so that it is checked and learns the slide: ever fewer.
+
+    A slide shifts what all its frames show alike. What is left of that after the survey would be the same error in all
+    fields, and the surface, which hears of every field, would believe it.
+    """
+
+    visited: int = 0
+    gap: int = 1
+    due: int = 1
+
+    def asked(self) -> bool:
+        """Whether the next field is one; the second gap is one field longer than the first, and so on."""
+        self.visited += 1
+        if self.visited < self.due:
+            return False
+        self.gap += 1
+        self.due = self.visited + self.gap
+        return True

@@ -1,0 +1,47 @@
+"""How many frames a field gets in passing, by how the fields before went."""
+
+from __future__ import annotations
+
+import pytest
+
+from appliance.scan.pace import Checks, Haste
+
+
+def after(taken: int | None, settled_by: list[int | None]) -> Haste:
+    haste = Haste()
+    for frames in settled_by:
+        haste.note(taken, frames)
+    return haste
+
+
+@pytest.mark.parametrize(
+    ("taken", "settled_by", "frames"),
+    [
+        (1, [], 1),
+        (1, [1, 1, 1, 1, None] * 4, 1),
+        (1, [1, None] * 10, 2),
+        (2, [2] * 20, 2),
+        (2, [1, 1, 2, 1, 1] * 6, 1),
+        (2, [2, None, None] * 8, None),
+        (None, [3] * 40, None),
+        (None, [2] * 40, 2),
+        (None, [1] * 40, 1),
+    ],
+)
+def test_what_costs_least_is_chosen(taken: int | None, settled_by: list[int | None], frames: int | None) -> None:
+    assert after(taken, settled_by).frames() == frames
+
+
+def test_staying_ends_when_few_frames_do_again() -> None:
+    haste = after(2, [None] * 40)
+    assert haste.frames() is None
+    for _ in range(60):
+        haste.note(None, 1)
+    assert haste.frames() == 1
+
+
+def test_checks_become_rarer() -> None:
+    checks = Checks()
+    asked = [number for number in range(1, 201) if checks.asked()]
+    assert asked[:5] == [1, 3, 6, 10, 15]
+    assert len(asked) == 19
