@@ -43,14 +43,14 @@ class Checks:
     """
 
     visited: int = 0
-    gap: int = 1
+    gap: int = 0
     due: int = 1
 
     def asked(self) -> bool:
-        """Whether the next field is one; the second gap is one field longer than the first, and so on."""
+        """Whether the next field is one; each gap is two fields longer than the one before."""
         self.visited += 1
         if self.visited < self.due:
             return False
-        self.gap += 1
+        self.gap += 2
         self.due = self.visited + self.gap
         return True

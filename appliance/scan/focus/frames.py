@@ -117,8 +117,10 @@ class _Taken:
 def look(search: Search) -> Focused | Seen:
     """The first frame: what it settles or tells."""
     (shot,) = search.shots
-    if search.hidden() > HIDDEN or search.empty():
+    if search.hidden() > HIDDEN or (search.empty() and not search.hints()):
         return nothing(search)
+    if search.empty():
+        return Seen(search.prediction, (shot,))
     found = search.judged(shot, _KEEP_DOF * search.dof_um)
     if not found.familiar:
         return Seen(search.prediction, (shot,))

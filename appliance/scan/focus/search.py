@@ -20,7 +20,7 @@ from drivers.camera.frame import Frame
 _REACH_DOF = 3.0
 _REACH_SIGMA = 4.0
 _IN_FOCUS_DOF = 0.5
-_EXACT_DOF = 0.1
+_EXACT_DOF = 0.07
 """What "exact" keeps a frame within."""
 _FIT_FROM = 3
 _LEAST_DOF = 0.05
@@ -109,6 +109,11 @@ class Search:
     def empty(self) -> bool:
         """Whether no shot shows enough to be focused on."""
         return is_empty(self.shots, inked=self._view.inked)
+
+    def hints(self) -> bool:
+        """Whether there may be a little to focus on all the same: some structure, and no ink whose edges would fray."""
+        structured = any(shot.content.structured.any() for shot in self.shots)
+        return structured and not any(shot.content.hidden for shot in self.shots)
 
     def faint(self) -> bool:
         """Whether no shot shows more than noise might."""

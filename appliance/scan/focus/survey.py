@@ -16,7 +16,7 @@ from appliance.scan.focus.axial import AxialCurve
 from appliance.scan.focus.baseline import Baseline, learn_baseline
 from appliance.scan.focus.content import look
 from appliance.scan.focus.estimate import fit_peak, usual_width
-from appliance.scan.focus.field import focus_field
+from appliance.scan.focus.field import first_height_um, focus_field
 from appliance.scan.focus.frames import HIDDEN, teach
 from appliance.scan.focus.judge import SlideJudge
 from appliance.scan.focus.measure import Measurement, measure
@@ -44,8 +44,8 @@ _FIT_FROM = 3
 class SurveyDevice(FocusDevice, Protocol):
     """Stage and camera over the slide."""
 
-    def go_to(self, x_um: float, y_um: float) -> None:
-        """Move in X and Y; the next exposure approaches its height from below."""
+    def go_to(self, x_um: float, y_um: float, z_um: float | None = None) -> None:
+        """Move in X and Y, and to the height of the next exposure where it is known; approached from below."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class _Surveyor:
         """
         doubtful = []
         for place in places:
-            self._arrive(place)
+            self._arrive(place, self._settings.reference_z_um)
             glance = self._measure(self._settings.reference_z_um)
             self._learn()
             if not is_structured(glance, self._baseline):
@@ -142,7 +142,7 @@ class _Surveyor:
             elif self._searched(place, glance):
                 return place
         for place, glance in doubtful[:_DOUBTFUL_SWEEPS]:
-            self._arrive(place)
+            self._arrive(place, self._settings.reference_z_um)
             if self._searched(place, glance):
                 return place
         return None
@@ -157,11 +157,12 @@ class _Surveyor:
     def _visit_one_of(self, group: Sequence[Place]) -> None:
         """The place, or one of its neighbours while it is blank."""
         for place in group:
-            self._arrive(place)
-            prediction: Prediction | None = self._surface.predict(*place, self._device.now_s())
-            if prediction is not None and prediction.sigma_um > _SWEEP_SIGMA_DOF * self._optics.dof_um:
-                prediction = self._swept(prediction, -math.inf, math.inf)
-            if prediction is not None and self._focused(place, prediction):
+            expected = self._surface.predict(*place, self._device.now_s())
+            vague = expected.sigma_um > _SWEEP_SIGMA_DOF * self._optics.dof_um
+            first_um = first_height_um(expected, self._view(), self._settings, self._optics)
+            self._arrive(place, expected.z_um if vague else first_um)
+            found = self._swept(expected, -math.inf, math.inf) if vague else expected
+            if found is not None and self._focused(place, found):
                 return
 
     def _swept(
@@ -207,8 +208,8 @@ class _Surveyor:
             self._settled.append((place, field))
         return True
 
-    def _arrive(self, place: Place) -> None:
-        self._device.go_to(*place)
+    def _arrive(self, place: Place, z_um: float) -> None:
+        self._device.go_to(*place, z_um)
         self._seen.append([])
 
     def _measure(self, z_um: float) -> Measurement:

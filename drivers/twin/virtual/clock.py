@@ -39,7 +39,7 @@ class VirtualClock:
 
     def start_host(self) -> None:
         """The host begins to compute: what another microscope's user computed before is none of this one's."""
-        self._left_s = time.process_time()
+        self._left_s = self._host_now_s()
 
     def stop_host(self) -> None:
         """The host's work is over, for now."""
@@ -57,12 +57,34 @@ class VirtualClock:
         finally:
             self._depth -= 1
             if self._depth == 0 and self._left_s is not None:
-                self._left_s = time.process_time()
+                self._left_s = self._host_now_s()
 
     def _pass_host(self) -> None:
         if self._left_s is None:
             return
-        spent_s = time.process_time() - self._left_s
+        spent_s = self._host_now_s() - self._left_s
         self.host_s += spent_s
         if self._counts_host:
             self.now_s += spent_s
+
+    def _host_now_s(self) -> float:
+        return time.process_time()
+
+
+class PacedClock(VirtualClock):
+    """The same in real time: what stage and camera take is slept, and everything else takes what it takes.
+
+    For what runs beside the scan in threads of its own.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(counts_host=True)
+        self.start_host()
+
+    def wait_until(self, then_s: float) -> None:
+        """Sleep until then; a moment that has gone by is not waited for."""
+        time.sleep(max(0.0, then_s - self.now_s))
+        super().wait_until(then_s)
+
+    def _host_now_s(self) -> float:
+        return time.perf_counter()

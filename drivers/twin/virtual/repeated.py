@@ -71,14 +71,17 @@ def draw_ladder(settings: TwinSettings, places: Sequence[Place], rung_um: Sequen
 
 
 class RepeatedMicroscope:
-    """`stage` and `camera` in simulated time over such a slide. Exposure and gain change nothing but time."""
+    """`stage` and `camera` in simulated time over such a slide. Exposure and gain change nothing but time.
 
-    def __init__(self, ladder: FieldLadder) -> None:
+    clock: of that time; one of its own unless given.
+    """
+
+    def __init__(self, ladder: FieldLadder, clock: VirtualClock | None = None) -> None:
         cv2.setNumThreads(1)
         settings = ladder.settings
         self._ladder = ladder
         self._slide = make_slide(settings.slide, settings.seed)
-        self.clock = VirtualClock()
+        self.clock = VirtualClock() if clock is None else clock
         self._mechanics = Mechanics(settings.mechanics, self.clock)
         self.stage = VirtualStage(standard_stage("virtual"), self._mechanics, self.clock)
         self.camera = VirtualCamera(settings.camera, f"TWIN-{settings.seed}", self.clock, self._picture)

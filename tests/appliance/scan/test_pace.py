@@ -43,5 +43,5 @@ def test_staying_ends_when_few_frames_do_again() -> None:
 def test_checks_become_rarer() -> None:
     checks = Checks()
     asked = [number for number in range(1, 201) if checks.asked()]
-    assert asked[:5] == [1, 3, 6, 10, 15]
-    assert len(asked) == 19
+    assert asked[:5] == [1, 3, 7, 13, 21]
+    assert len(asked) == 14
