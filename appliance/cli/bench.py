@@ -13,6 +13,7 @@ from appliance.cli.bench_engine import bench_engine
 from appliance.cli.bench_focus import Order, bench_focus
 from appliance.cli.bench_grades import bench_grades
 from appliance.cli.bench_host import bench_host
+from appliance.cli.bench_overlap import bench_overlap
 from appliance.cli.bench_planes import bench_planes
 from appliance.cli.bench_scan import bench_scan
 from appliance.cli.bench_stopping import bench_stopping
@@ -82,6 +83,22 @@ def host(
     """Processor time of a field outside stage, camera and network by part, memory and journal, as a scan grows."""
     order = Order(1, 1, seed, curve=curve, more=tuple(twin_set or ()))
     _show(bench_host(order, _lengths(fields), load_settings()), json_path)
+
+
+@app.command()
+def overlap(
+    fields: Annotated[int, typer.Option(help="Fields of each scan.", min=1)] = 100,
+    rounds: Annotated[int, typer.Option(help="Pairs of scans, without scoring and with it.", min=1)] = 3,
+    seed: Seed = 900,
+    curve: Annotated[Path | None, typer.Option(help="File of the axial curve; measured and kept if absent.")] = None,
+    twin_set: Annotated[list[str] | None, typer.Option(help="One setting of the twin as a.b=value.")] = None,
+    engine: EnginePath = None,
+    json_path: JsonPath = None,
+) -> None:
+    """How much of the scoring is hidden behind motion: the same scan of an effusion in real time, without and with."""
+    order = Order(1, 1, seed, curve=curve, more=tuple(twin_set or ()))
+    settings = load_settings(None, [f"engines.serous={engine}"] if engine else [])
+    _show(bench_overlap(order, fields, rounds, settings), json_path)
 
 
 @app.command()

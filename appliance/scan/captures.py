@@ -37,7 +37,7 @@ _NO_TIME = {"move": 0.0, "settle": 0.0, "focus": 0.0, "expose": 0.0, "host": 0.0
 class _Later:
     """A field that frames in passing did not settle: what was expected, what they told, and what was spent on it.
 
-    check: whether the judge is not asked, but shown it.
+    check: whether the judge is not asked.
     """
 
     field: PlannedField
@@ -122,7 +122,7 @@ class Captures:
 
     def _go_to(self, field: PlannedField, prediction: Prediction, view: View, seen: Seen | None = None) -> float:
         """Wait until the stage stands over a field; at which height."""
-        height_um = first_height_um(prediction, view, self._settings, self._optics, seen)
+        height_um = self._first_um(prediction, view, seen)
         self._rig.go_to(field.x_um, field.y_um, height_um)
         self._arrived = dict(self._rig.meter.seconds)
         return height_um if self._rig.z_um is None else self._rig.z_um
@@ -137,9 +137,7 @@ class Captures:
             focused = focus_field(self._rig, prediction, view, self._settings, self._optics, seen, first_um=z_um)
         except FrameTimeout as error:
             focused = self._no_frame(prediction, error)
-        if check:
-            teach(self._known.view, focused)
-        elif seen is None:
+        if seen is None and not check:
             self._haste.note(None, focused.result.exposures)
         return self._captured(field, focused, spent)
 
@@ -157,9 +155,7 @@ class Captures:
             settles = compare_frames if check else judge_frames
             found = settles(taken, heights_um, prediction, self._known.view, self._settings, self._optics)
         settled_by = found.result.exposures if isinstance(found, Focused) else None
-        if check and isinstance(found, Focused):
-            teach(self._known.view, found)
-        elif not check:
+        if not check:
             self._haste.note(frames, settled_by)
         if isinstance(found, Focused):
             return self._captured(field, found, Meter())
@@ -171,9 +167,13 @@ class Captures:
             field, prediction, seen = onward.field, onward.prediction, onward.seen
         else:
             field, prediction, seen = onward, self._predict(onward), None
-        view = self._known.view
-        height_um = first_height_um(prediction, view, self._settings, self._optics, seen)
-        return field.x_um, field.y_um, height_um
+        return field.x_um, field.y_um, self._first_um(prediction, self._known.view, seen)
+
+    def _first_um(self, prediction: Prediction, view: View, seen: Seen | None) -> float:
+        """Height of the first exposure of a field; half the distance of two frames lower where they lie around it."""
+        around = self._haste.frames() == _COMPARED and self._haste.around
+        below_um = APART_DOF / 2 * self._optics.dof_um if around else 0.0
+        return first_height_um(prediction, view, self._settings, self._optics, seen, below_um=below_um)
 
     def _no_frame(self, prediction: Prediction, error: FrameTimeout) -> Focused:
         result = FocusResult(prediction.z_um, None, 0.0, "no frame", self._rig.meter.exposures, prediction.z_um)
@@ -184,6 +184,7 @@ class Captures:
         if (peak := focused.peak) is not None:
             seen = Observation(field.x_um, field.y_um, peak.z_um, peak.sigma_um, self._rig.now_s())
             self._known.surface.add([seen])
+        teach(self._known.view, focused)
         now_s = time.perf_counter()
         total_s, self._since_s = now_s - self._since_s, now_s
         seconds = _parts(self._arrived, self._rig.meter, total_s)

@@ -8,20 +8,30 @@ _BACK_S, _STAY_S, _SECOND_S, _FURTHER_S = 0.25, 0.045, 0.045, 0.09
 """What going back to a field costs; staying until its frame is read out and judged; a second frame in passing; and each
 further one of a field that is stayed at. Own measurement on the twin: only what they are to each other matters."""
 _MEMORY = 20
+_SELDOM = 0.5
 
 
 @dataclass
 class Haste:
-    """one, two: how often the first frame has settled a field of late, and how often it took two at most."""
+    """one, two: how often the first frame has settled a field of late, and how often it took two at most.
+
+    Where the first seldom does, two are taken around the expected height; otherwise the first is taken there.
+    """
 
     one: float = 1.0
     two: float = 1.0
 
     def note(self, taken: int | None, settled_by: int | None) -> None:
         """One more field. taken: in passing, None where it was stayed at. settled_by: frames; None if left open."""
-        self.one += ((settled_by == 1) - self.one) / _MEMORY
+        if not (self.around and taken == settled_by == 2):
+            self.one += ((settled_by == 1) - self.one) / _MEMORY
         if taken != 1:
             self.two += ((settled_by is not None and settled_by <= 2) - self.two) / _MEMORY
+
+    @property
+    def around(self) -> bool:
+        """Whether two frames are taken around the expected height; the first then says little of one at that height."""
+        return self.one < _SELDOM
 
     def frames(self) -> int | None:
         """How many to take in passing, whichever costs least time on average; None where it is better to stay."""
@@ -43,14 +53,14 @@ class Checks:
     """
 
     visited: int = 0
-    gap: int = 0
+    gap: int = 1
     due: int = 1
 
     def asked(self) -> bool:
-        """Whether the next field is one; each gap is two fields longer than the one before."""
+        """Whether the next field is one; each gap is a field longer than the one before."""
         self.visited += 1
         if self.visited < self.due:
             return False
-        self.gap += 2
+        self.gap += 1
         self.due = self.visited + self.gap
         return True

@@ -48,18 +48,28 @@ def focus_field(
     while isinstance(found, Seen) and found.next_um is not None:
         search.expose(found.next_um)
         found = compare(search, found.expected)
-    return found if isinstance(found, Focused) else _bracketed(search)
+    if isinstance(found, Focused):
+        return found
+    if seen is not None:
+        search.shots.clear()  # the stage came back a little beside where they were taken
+    return _bracketed(search)
 
 
 def first_height_um(
-    prediction: Prediction, view: View, settings: FocusSection, optics: FocusOptics, seen: Seen | None = None
+    prediction: Prediction,
+    view: View,
+    settings: FocusSection,
+    optics: FocusOptics,
+    seen: Seen | None = None,
+    *,
+    below_um: float = 0.0,
 ) -> float:
-    """Where `focus_field` takes its first exposure."""
-    z_um = prediction.z_um
+    """Where the first exposure is taken. below_um: so far below the expected height where frames may be judged."""
+    z_um = prediction.z_um - below_um
     if seen is not None and seen.next_um is not None:
         z_um = seen.next_um
     elif seen is not None or not can_be_judged(prediction, view, optics):
-        z_um -= settings.bracket_step_dof * optics.dof_um
+        z_um = prediction.z_um - settings.bracket_step_dof * optics.dof_um
     return min(max(z_um, settings.min_z_um), settings.max_z_um)
 
 
@@ -85,7 +95,7 @@ def _finish(search: Search) -> Focused:
     if peak.reason == "flat":
         return search.without(Outcome.BLANK, "blank") if search.faint() else search.without(Outcome.FAILED, _FLAT)
     shot = search.nearest(peak.z_um)
-    return search.kept(shot, math.hypot(peak.sigma_um, shot.z_um - peak.z_um), peak)
+    return search.kept(shot, math.hypot(peak.sigma_um, shot.z_um - peak.z_um), peak, peak)
 
 
 def _too_far(search: Search, peak: Peak) -> bool:

@@ -84,7 +84,7 @@ def compare_frames(
     settings: FocusSection,
     optics: FocusOptics,
 ) -> Focused | Seen:
-    """The same of two frames without asking the judge, who can then be shown the one that is kept."""
+    """The same of two frames without asking the judge."""
     search = Search(_Taken(frames), prediction, view, settings, optics)
     for height_um in heights_um[: len(frames)]:
         search.expose(height_um)
@@ -92,11 +92,11 @@ def compare_frames(
 
 
 def teach(view: View, focused: Focused) -> None:
-    """Show the judge a frame of this slide whose height was found by other frames, and not by the judge itself."""
-    if view.judge is None or focused.frame is None or focused.peak is None:
+    """Show the judge the frame of a field whose height other frames bear witness to."""
+    if view.judge is None or focused.frame is None or focused.witness is None:
         return
     features = measure_bands(focused.frame, view.baseline).features()
-    view.judge.learn(features, focused.result.z_um - focused.peak.z_um, focused.peak.sigma_um)
+    view.judge.learn(features, focused.result.z_um - focused.witness.z_um, focused.witness.sigma_um)
 
 
 class _Taken:
@@ -143,10 +143,18 @@ def compare(search: Search, expected: Prediction) -> Focused | Seen:
     off_um = abs(shot.z_um - peak.z_um)
     near = off_um <= search.keep_um if search.exact else _surely_within(off_um, peak.sigma_um, search)
     if near and peak.reason == "template":
-        return search.kept(shot, math.hypot(off_um, peak.sigma_um), _without(peak, search.prediction))
+        off_um = math.hypot(off_um, peak.sigma_um)
+        return search.kept(shot, off_um, _without(peak, search.prediction), _witness(search))
     if len(search.shots) >= min(_LOOKS, search.most) or off_um < search.least_um:
         return left_open
     return replace(left_open, next_um=peak.z_um)
+
+
+def _witness(search: Search) -> Peak | None:
+    """Where the frames put best focus without the judge, and without what the surface may have from it."""
+    heard = search.prediction
+    peak = search.template(Peak(heard.z_um, heard.sigma_um, 1.0, "expected", search.width.um))
+    return _without(peak, heard) if peak.reason == "template" else None
 
 
 def nothing(search: Search) -> Focused:

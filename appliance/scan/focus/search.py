@@ -44,6 +44,7 @@ class Focused:
 
     frame: the kept one; None when none is worth keeping. reason: why blank or failed, empty when usable. peak: where
     the specimen is sharpest, when it was found; it may differ from the kept frame's height by the tolerance.
+    witness: the same by frames alone, compared or bracketed; None where only the judge knows.
     """
 
     result: FocusResult
@@ -51,6 +52,7 @@ class Focused:
     outcome: Outcome
     reason: str
     peak: Peak | None = None
+    witness: Peak | None = None
 
 
 @dataclass(frozen=True)
@@ -155,10 +157,10 @@ class Search:
         result = FocusResult(shot.z_um, None, 0.0, reason, len(self.shots), self.prediction.z_um)
         return Focused(result, shot.frame if outcome is Outcome.BLANK else None, outcome, reason)
 
-    def kept(self, shot: Shot, off_um: float, peak: Peak) -> Focused:
+    def kept(self, shot: Shot, off_um: float, peak: Peak, witness: Peak | None = None) -> Focused:
         """The field's end with one shot, which is off_um from best focus; failed if that is not surely in focus."""
         good = peak.reason in _TRUSTED and off_um <= _IN_FOCUS_DOF * self.dof_um
         result = FocusResult(shot.z_um, off_um, peak.confidence, peak.reason, len(self.shots), self.prediction.z_um)
         if good:
-            return Focused(result, shot.frame, Outcome.USABLE, "", peak)
+            return Focused(result, shot.frame, Outcome.USABLE, "", peak, witness)
         return Focused(result, None, Outcome.FAILED, f"not focused: {peak.reason}", None)

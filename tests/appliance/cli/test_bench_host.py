@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from appliance.cli import bench_host as bench
+from appliance.cli import repeated_scan
 from appliance.cli.app import run
 from appliance.cli.exits import Exit
 from appliance.cli.processor_ledger import Ledger
@@ -98,7 +99,7 @@ def test_threads_have_accounts_of_their_own_that_add_up(clock: Clock) -> None:
 @pytest.mark.parametrize("fields", [7, 100, 1000, 10_000])
 def test_plans_of_all_lengths_have_the_same_ways_between_fields_and_fit_the_stage(fields: int) -> None:
     camera = CameraInfo("any", "1", 1928, 1208, PixelFormat.BAYER_RG8, 24.0)
-    plan = bench._plan(camera, 0.293, fields)
+    plan = repeated_scan.neighbouring_fields(camera, 0.293, fields)
     assert len(plan.fields) == fields
     for low, high, values in ((0, 80_000, [f.x_um for f in plan.fields]), (0, 30_000, [f.y_um for f in plan.fields])):
         assert low < min(values) < max(values) < high
@@ -108,9 +109,9 @@ def test_plans_of_all_lengths_have_the_same_ways_between_fields_and_fit_the_stag
 
 def test_a_small_scan_is_measured_part_by_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One field drawn at fewer heights, and in this process."""
-    monkeypatch.setattr(bench, "_RUNGS_DOF", (0.5, 1.0, 2.0, 4.0, 9.0))
-    monkeypatch.setattr(bench, "_FIELDS", 1)
-    monkeypatch.setattr(bench, "_elsewhere", lambda work, *args: work(*args))
+    monkeypatch.setattr(repeated_scan, "_RUNGS_DOF", (0.5, 1.0, 2.0, 4.0, 9.0))
+    monkeypatch.setattr(repeated_scan, "_FIELDS", 1)
+    monkeypatch.setattr(repeated_scan, "_elsewhere", lambda work, *args: work(*args))
     small = ("camera.width_px=448", "camera.height_px=416", "slide.clutter.dust_per_mm2=0")
     code = run(
         ["bench", "host", "--fields", "16,9", "--seed", "31", "--curve", str(strange_curve(tmp_path / "curve.npz"))]

@@ -53,11 +53,12 @@ class Verdicts:
     """Stands for the judging of frames, so that the way through the slide can be told apart from optics.
 
     unsettled: indexes of fields that frames in passing do not settle. log: ("judged", "compared" or "stayed", index,
-    moving).
+    moving). below_um: how far below the expected height the first frame has to be.
     """
 
     scope: Microscope
     unsettled: frozenset[int] = frozenset()
+    below_um: float = 0.0
     log: list[tuple[str, int, bool]] = field(default_factory=list)
 
     def put_into(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +88,7 @@ class Verdicts:
         self, how: str, frames: Sequence[Frame], heights_um: Sequence[float], prediction: Prediction
     ) -> Focused | Seen:
         index = self.index(prediction)
-        assert heights_um[0] == prediction.z_um
+        assert heights_um[0] == prediction.z_um - self.below_um
         self.log.append((how, index, self.scope._under_way is not None))
         if index in self.unsettled:
             return Seen(prediction, next_um=prediction.z_um)
@@ -119,9 +120,15 @@ def scope() -> Microscope:
 
 
 def run(
-    scope: Microscope, monkeypatch: pytest.MonkeyPatch, unsettled: set[int], *, judge: bool = True, checks: bool = False
+    scope: Microscope,
+    monkeypatch: pytest.MonkeyPatch,
+    unsettled: set[int],
+    *,
+    judge: bool = True,
+    checks: bool = False,
+    below_um: float = 0.0,
 ) -> tuple[Verdicts, list[Capture], Heights]:
-    verdicts = Verdicts(scope, frozenset(unsettled))
+    verdicts = Verdicts(scope, frozenset(unsettled), below_um)
     if not checks:
         monkeypatch.setattr(captures, "Checks", lambda: Checks(due=1_000))
     verdicts.put_into(monkeypatch)
@@ -315,26 +322,28 @@ def test_readout_is_hidden_behind_the_way_and_all_that_the_hardware_took_is_coun
     assert all(way_s > 0.1 for way_s in ways_s[1:])
 
 
-def test_some_fields_are_focused_without_the_judge_and_shown_to_it(
+def test_some_fields_are_focused_without_the_judge_and_all_are_shown_to_it(
     scope: Microscope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[float] = []
     monkeypatch.setattr(captures, "teach", lambda view, focused: shown.append(focused.result.z_um - 3000.0))
     verdicts, found, _ = run(scope, monkeypatch, {2}, checks=True)
     assert [(how, index) for how, index, _ in verdicts.log if how != "judged"] == [
-        ("compared", 0), ("compared", 2), ("stayed", 2), ("compared", 6), ("stayed", 7),
+        ("compared", 0), ("compared", 2), ("compared", 5), ("stayed", 2), ("stayed", 7),
     ]  # fmt: skip
-    assert shown == [0, 2, 6]
+    assert shown == [0, 1, 3, 4, 5, 2, 6, 7]
     assert [capture.planned.index for capture in found] == [0, 1, 3, 4, 5, 2, 6, 7]
     assert {capture.planned.index: capture.meter.exposures for capture in found} == {
-        0: 2, 1: 1, 2: 3, 3: 1, 4: 1, 5: 1, 6: 2, 7: 1,
+        0: 2, 1: 1, 2: 3, 3: 1, 4: 1, 5: 2, 6: 1, 7: 1,
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("one", "below_dof"), [(0.7, 0.0), (0.3, 0.25)])
 def test_where_one_frame_often_leaves_it_open_two_are_taken_in_passing(
-    scope: Microscope, monkeypatch: pytest.MonkeyPatch
+    scope: Microscope, monkeypatch: pytest.MonkeyPatch, one: float, below_dof: float
 ) -> None:
-    monkeypatch.setattr(captures, "Haste", lambda: Haste(one=0.5))
-    verdicts, found, _ = run(scope, monkeypatch, {2})
+    """Around the expected height where one seldom does."""
+    monkeypatch.setattr(captures, "Haste", lambda: Haste(one=one))
+    verdicts, found, _ = run(scope, monkeypatch, {2}, below_um=below_dof * OPTICS.dof_um)
     assert [entry[:2] for entry in verdicts.log[-3:]] == [("stayed", 2), ("judged", 6), ("stayed", 7)]
     assert [capture.focus.exposures for capture in found] == [2, 2, 2, 2, 2, 3, 2, 1]

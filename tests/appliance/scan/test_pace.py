@@ -40,8 +40,19 @@ def test_staying_ends_when_few_frames_do_again() -> None:
     assert haste.frames() == 1
 
 
+def test_the_first_of_two_frames_around_the_height_speaks_against_one_no_more() -> None:
+    haste = Haste(one=0.45)
+    assert (haste.frames(), haste.around) == (2, True)
+    for _ in range(30):
+        haste.note(2, 2)
+    assert haste.one == 0.45
+    for _ in range(3):
+        haste.note(2, 1)
+    assert not haste.around
+
+
 def test_checks_become_rarer() -> None:
     checks = Checks()
     asked = [number for number in range(1, 201) if checks.asked()]
-    assert asked[:5] == [1, 3, 7, 13, 21]
-    assert len(asked) == 14
+    assert asked[:5] == [1, 3, 6, 10, 15]
+    assert len(asked) == 19
