@@ -26,10 +26,10 @@ HIDDEN = 0.5
 """Share of a field under ink from which nothing is said about the rest of it."""
 _LOOKS = 4
 """Frames around a prediction before the peak is bracketed after all."""
-_KEEP_DOF = 0.45
-"""A frame is kept where it surely lies within this, a little less than what counts as in focus."""
-_SURE, _SURE_ALONE = 0.98, 0.995
-"""Probability of that, by two frames compared, and by one: what the judge mistakes of a slide is not in its sigma."""
+_KEEP_DOF, _SURE = 0.5, 0.98
+"""One of frames that are compared is kept where it is in focus with this probability."""
+_KEEP_ALONE_DOF, _SURE_ALONE = 0.42, 0.995
+"""A frame that is judged alone has to satisfy more: what the judge mistakes of a slide is not in its sigma."""
 _SURE_PREDICTION_DOF = 1.0
 APART_DOF = 0.5
 """Least distance of two frames that are compared. Measured on twin stacks: at a quarter, the error of the heights
@@ -121,7 +121,7 @@ def look(search: Search) -> Focused | Seen:
         return nothing(search)
     if search.empty():
         return Seen(search.prediction, (shot,))
-    found = search.judged(shot, _KEEP_DOF * search.dof_um)
+    found = search.judged(shot, _KEEP_ALONE_DOF * search.dof_um)
     if not found.familiar:
         return Seen(search.prediction, (shot,))
     off_um = math.hypot(found.offset_um, found.sigma_um)

@@ -67,7 +67,8 @@ class SlideJudge:
         posterior /= posterior.sum()
         mean = float(posterior @ offset)
         sigma = math.sqrt(float(posterior @ (offset - mean) ** 2) + self.curve.step_um**2 / 12)
-        within = float(posterior[np.abs(offset) <= tolerance_um].sum())
+        cells = np.clip((tolerance_um - np.abs(offset)) / self.curve.step_um + 0.5, 0.0, 1.0)
+        within = float(posterior @ cells)
         return Judgement(mean, sigma, within, familiar=bool(told.max() > nothing))
 
     def _refresh(self) -> None:
