@@ -1,5 +1,7 @@
 # `make demo` and `make test` are all that a fresh machine needs (python3 3.10-3.12, python3-venv, make, gcc).
 PYTHON ?= python3
+# Processes that run tests side by side.
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 SERIES := $(shell $(PYTHON) -c 'import sys; print("py3%d" % sys.version_info[1])')
@@ -36,7 +38,7 @@ check: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q tests/test_structure.py
 
 unit: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -q tests
+	$(BIN)/python -m pytest -q --numprocesses=$(WORKERS) --dist=loadscope tests
 
 bench-scan: install
 	$(BIN)/cytoscan bench scan --slides 3 --fields 60 --seed 900 --json build/bench/scan.json
