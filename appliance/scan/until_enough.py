@@ -14,32 +14,43 @@ from appliance.scan.reader import Reader
 from appliance.scan.rig import Rig
 from appliance.scan.scanner import scan
 from appliance.settings import Settings
-from appliance.verdict.stopping import early_ending
+from appliance.verdict.stopping import early_ending, may_end_early
 from engines.scorer import OperatingPoint
 
 
 class Recorded:
-    """The fields of a run that are recorded. A reader's thread calls `suffices`; nobody else meddles meanwhile."""
+    """The fields of a run that are recorded. A reader's thread calls `suffices`; nobody else meddles meanwhile.
+
+    Of an assay that is always read to its end, only the fields' places are kept.
+    """
 
     def __init__(self, assay: Assay, run: SlideRun, point: OperatingPoint, fields: Sequence[FieldRecord]) -> None:
         self._assay = assay
         self._run = run
         self._point = point
-        self._fields = list(fields)
+        self._fields: list[FieldRecord] = []
+        self._indexes: set[int] = set()
+        for record in fields:
+            self._add(record)
 
     @property
     def indexes(self) -> set[int]:
         """Their places in the plan."""
-        return {record.index for record in self._fields}
+        return set(self._indexes)
 
     def suffices(self, record: FieldRecord) -> bool:
         """One more; whether they are enough with it."""
-        self._fields.append(record)
+        self._add(record)
         return self.enough()
+
+    def _add(self, record: FieldRecord) -> None:
+        self._indexes.add(record.index)
+        if may_end_early(self._assay):
+            self._fields.append(record)
 
     def enough(self) -> bool:
         """Whether nothing need be read any more."""
-        whole = len(self._fields) >= self._run.planned_fields
+        whole = len(self._indexes) >= self._run.planned_fields
         return whole or early_ending(self._assay, self._run, self._fields, self._point) is not None
 
 

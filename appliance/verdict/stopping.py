@@ -58,6 +58,11 @@ class EarlyEnding:
         )
 
 
+def may_end_early(assay: Assay) -> bool:
+    """Whether the assay has a stopping rule at all."""
+    return isinstance(assay.grading, AfbGrading) and assay.grading.stop_early is not None
+
+
 def early_ending(
     assay: Assay, run: SlideRun, fields: Sequence[FieldRecord], point: OperatingPoint
 ) -> EarlyEnding | None:

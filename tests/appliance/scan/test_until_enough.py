@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Sequence, Set
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +29,12 @@ POINT = make.afb_point()
 RUN = make.run("afb", 40, field_mm2=0.05)
 PLAN = make_plan("afb", Region(0, 0, 10_000, 500), 1000.0, 50.0, fields=40)
 LOOK = 13
+
+
+class Weak(FieldRecord):
+    """A record whose end can be seen."""
+
+    __hash__ = object.__hash__
 
 
 class Told(ScanListener):
@@ -119,6 +126,21 @@ def test_the_journals_records_lead_to_the_same_decision(tmp_path: Path) -> None:
             assert not Recorded(ASSAY, RUN, POINT, journal.fields(RUN.run_id)).enough()
             journal.record_field(RUN.run_id, record)
         assert Recorded(ASSAY, RUN, POINT, journal.fields(RUN.run_id)).enough()
+
+
+def test_of_an_assay_that_is_read_to_its_end_no_records_are_held() -> None:
+    run = make.run("serous", 40)
+    held = weakref.WeakSet[FieldRecord]()
+    recorded = Recorded(load_assay("serous"), run, POINT, [])
+    for index in range(40):
+        assert not recorded.enough()
+        assert recorded.indexes == set(range(index))
+        record = Weak(**vars(make.field(index, malignant=3)))
+        held.add(record)
+        recorded.suffices(record)
+    del record
+    assert recorded.enough()
+    assert len(held) == 0
 
 
 def test_a_decision_undone_by_fields_that_waited_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
