@@ -104,7 +104,7 @@ class Course:
         shown = truths[kept.frame_id or camera.exposures]
         off_um = None if kept.frame_id is None else shown.off_um
         exposures = camera.exposures - before if kept.exposures is None else kept.exposures
-        self.visits.append(Visit(off_um, shown.blank, kept.in_focus, exposures))
+        self.visits.append(Visit(off_um, shown.blank, kept.in_focus, exposures, shown.at_edge))
 
     def spent(self) -> Spent:
         """In all, so far."""
@@ -153,7 +153,7 @@ def bench_focus(order: Order, focus: FocusSection) -> dict[str, object]:
         "seed": order.seed,
         "harsh": order.harsh,
         "curve": learned,
-        **{name: rows[name] for name in _OWN},
+        **{name: rows[name] for name in _OWN if name in rows},
         "peers": {**peers, **{name: {"skipped": reason} for name, reason in skipped.items()}},
     }
 
@@ -176,7 +176,9 @@ def whole_plan_over(shelf: FieldShelf, fields: int) -> Plan:
 def _methods(focus: FocusSection, curve: AxialCurve | None, *, peers: bool) -> tuple[dict[str, Method], dict[str, str]]:
     """All that can run, ours first, and why the others cannot."""
     fast, exact = (focus.model_copy(update={"mode": mode}) for mode in ("fast", "exact"))
-    methods, skipped = {OURS: ours(fast, curve), EXACT: ours(exact, curve), UNJUDGED: ours(fast, None)}, {}
+    methods, skipped = {OURS: ours(fast, curve), EXACT: ours(exact, curve)}, {}
+    if peers:
+        methods[UNJUDGED] = ours(fast, None)
     for name, load in PEERS.items() if peers else ():
         try:
             methods[name] = load()

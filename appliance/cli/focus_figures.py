@@ -21,13 +21,15 @@ class Visit:
     """One field as a method left it.
 
     off_um: signed distance of the kept frame from best focus, None where none was kept. blank: whether there is truly
-    no specimen. in_focus: what the method said. exposures: taken for this field, the kept one included.
+    no specimen. in_focus: what the method said. exposures: taken for this field, the kept one included. at_edge:
+    whether blank depends on what lies at the edge of the frame, and so on where the stage really stood.
     """
 
     off_um: float | None
     blank: bool
     in_focus: bool
     exposures: int
+    at_edge: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,11 @@ def figures(visits: Sequence[Visit], spent: Spent, dof_um: float) -> dict[str, o
 
     within_half_dof: of all fields with specimen, so that one without a kept frame counts as outside.
     unflagged_out_of_focus: of the same, kept beyond half a depth of field and called in focus. blank_chased: blank
-    fields with more than three exposures, or called in focus. efficiency: ideal time over time spent.
+    fields with more than three exposures, or called in focus. at_edge: fields left out of all that, as nobody can say
+    whether they are blank. efficiency: ideal time over time spent.
     """
-    seen = [visit for visit in visits if not visit.blank]
+    clear = [visit for visit in visits if not visit.at_edge]
+    seen = [visit for visit in clear if not visit.blank]
     off = np.abs([visit.off_um for visit in seen if visit.off_um is not None])
     fields, specimen, half_um = len(visits), len(seen), dof_um / 2
     astray = sum(v.off_um is not None and abs(v.off_um) > half_um and v.in_focus for v in seen)
@@ -66,7 +70,8 @@ def figures(visits: Sequence[Visit], spent: Spent, dof_um: float) -> dict[str, o
         "max_um": float(off.max()) if off.size else None,
         "within_half_dof": float((off <= half_um).sum()) / specimen if specimen else None,
         "unflagged_out_of_focus": astray / specimen if specimen else None,
-        "blank_chased": sum(v.blank and (v.exposures >= CHASED_FROM or v.in_focus) for v in visits),
+        "blank_chased": sum(v.blank and (v.exposures >= CHASED_FROM or v.in_focus) for v in clear),
+        "at_edge": len(visits) - len(clear),
         "seconds_per_field": spent.total_s / fields,
         "waited_seconds_per_field": spent.waited_s / fields,
         "host_seconds_per_field": spent.host_s / fields,

@@ -55,7 +55,7 @@ def draw(figures: Mapping[str, object]) -> str:
 
 def _rows(figures: Mapping[str, object]) -> dict[str, Row]:
     peers = cast("Mapping[str, Row]", figures["peers"])
-    own = {name: cast("Row", figures[name]) for name in ("ours", "ours_exact", "ours_uncalibrated")}
+    own = {name: cast("Row", figures[name]) for name in ("ours", "ours_exact", "ours_uncalibrated") if name in figures}
     return {name: row for name, row in {**own, **peers}.items() if row.get("within_half_dof") is not None}
 
 

@@ -156,7 +156,8 @@ class Captures:
             found = settles(taken, heights_um, prediction, self._known.view, self._settings, self._optics)
         settled_by = found.result.exposures if isinstance(found, Focused) else None
         if not check:
-            self._haste.note(frames, settled_by)
+            beside = abs(z_um - prediction.z_um) > APART_DOF / 4 * self._optics.dof_um
+            self._haste.note(frames, settled_by, beside=beside)
         if isinstance(found, Focused):
             return self._captured(field, found, Meter())
         return _Later(field, prediction, found, self._rig.meter.take(), check)

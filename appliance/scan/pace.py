@@ -8,7 +8,7 @@ _BACK_S, _STAY_S, _SECOND_S, _FURTHER_S = 0.25, 0.045, 0.045, 0.09
 """What going back to a field costs; staying until its frame is read out and judged; a second frame in passing; and each
 further one of a field that is stayed at. Own measurement on the twin: only what they are to each other matters."""
 _MEMORY = 20
-_SELDOM = 0.5
+_SELDOM, _TRY_EVERY = 0.5, 4
 
 
 @dataclass
@@ -20,18 +20,23 @@ class Haste:
 
     one: float = 1.0
     two: float = 1.0
+    noted: int = 0
 
-    def note(self, taken: int | None, settled_by: int | None) -> None:
-        """One more field. taken: in passing, None where it was stayed at. settled_by: frames; None if left open."""
-        if not (self.around and taken == settled_by == 2):
+    def note(self, taken: int | None, settled_by: int | None, *, beside: bool = False) -> None:
+        """One more field. taken: in passing, None where it was stayed at. settled_by: frames; None if left open.
+
+        beside: the first was not taken at the expected height, so that it says little of one that is.
+        """
+        self.noted += 1
+        if not beside:
             self.one += ((settled_by == 1) - self.one) / _MEMORY
         if taken != 1:
             self.two += ((settled_by is not None and settled_by <= 2) - self.two) / _MEMORY
 
     @property
     def around(self) -> bool:
-        """Whether two frames are taken around the expected height; the first then says little of one at that height."""
-        return self.one < _SELDOM
+        """Whether two frames are taken around the expected height; now and then not, to see how one would do."""
+        return self.one < _SELDOM and self.noted % _TRY_EVERY > 0
 
     def frames(self) -> int | None:
         """How many to take in passing, whichever costs least time on average; None where it is better to stay."""

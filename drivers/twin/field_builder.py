@@ -22,16 +22,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import DeviceError
-from drivers.twin.focus_truth import FocusTruth, specimen_truth
+from drivers.twin.focus_truth import FocusTruth, shows_nothing, specimen_truth
 from drivers.twin.imaging import MARGIN_PX, Prepared, StoreTooSmall, Window, prepare
 from drivers.twin.optics import Optics
-from drivers.twin.settings import TwinSettings
+from drivers.twin.settings import CameraModel, TwinSettings
 from drivers.twin.slide import Slide, make_slide
 
 Place = tuple[float, float]
 
 _SLOTS = 4
 _MARGIN_UM = 8.0
+_EDGE_UM = 5.0
+"""By which a picture may show other things than what lies under the place that was asked for."""
+_LITTLE = 20.0
+"""Times what a blank field holds at most; four cells in a field of 450x."""
 _COARSER = (1.0, 1.5, 2.5, 4.0, 8.0)
 _END_S = 5.0
 _PATIENCE_S = 0.3
@@ -46,12 +50,14 @@ class BuiltField:
     """A field ready for exposures.
 
     truth: of the specimen within a frame at its centre. surface_um: height of the specimen there over the reference
-    plane.
+    plane. at_edge: so little lies in the frame that whether it is blank depends on what lies at its edge, and so on the
+    stage's errors.
     """
 
     prepared: Prepared
     truth: FocusTruth
     surface_um: float
+    at_edge: bool = False
 
 
 def build_field(
@@ -77,7 +83,20 @@ def build_field(
             continue
         break
     truth = specimen_truth(slide, prepared, camera.width_px, camera.height_px, pitch_um)
-    return BuiltField(prepared, truth, slide.surface_um(*prepared.centre_um))
+    at_edge = _depends_on_edge(slide, prepared, truth, camera, pitch_um)
+    return BuiltField(prepared, truth, slide.surface_um(*prepared.centre_um), at_edge)
+
+
+def _depends_on_edge(slide: Slide, prepared: Prepared, truth: FocusTruth, camera: CameraModel, pitch_um: float) -> bool:
+    """Whether a frame a little smaller is blank, and one a little larger is not."""
+    if not shows_nothing(replace(truth, energy=truth.energy / _LITTLE), camera):
+        return False
+    edge_px = 4 * round(_EDGE_UM / prepared.um_per_px / 2)
+    smaller, larger = (
+        specimen_truth(slide, prepared, camera.width_px + by, camera.height_px + by, pitch_um)
+        for by in (-edge_px, edge_px)
+    )
+    return shows_nothing(smaller, camera) and not shows_nothing(larger, camera)
 
 
 class _Travelling(Protocol):

@@ -10,13 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drivers.twin.field_builder import BuiltField
-from drivers.twin.sensor import level_at, noise_law
+from drivers.twin.focus_truth import shows_nothing
 from drivers.twin.settings import CameraModel, TwinSettings
 from drivers.twin.slide import SceneObject, Slide
-
-BLANK_BELOW = 0.1
-"""A field is blank when the sharpest picture of its specimen adds less than this to the gradient that noise alone has
-at nominal exposure, as a share of it; one well stained cell in a field of 450x adds about 0.5."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +86,7 @@ def best_focus_um(field: BuiltField, settings: TwinSettings) -> float:
 
 def is_blank(field: BuiltField, camera: CameraModel) -> bool:
     """Whether a field shows no specimen, whatever dust, bubbles and ink it shows; see BLANK_BELOW."""
-    level = level_at(camera, camera.nominal_exposure_ms, 0.0)
-    slope, floor = noise_law(camera, 0.0)
-    return field.truth.over_noise(level, slope * level + floor) < BLANK_BELOW
+    return shows_nothing(field.truth, camera)
 
 
 def objects_inside(field: BuiltField, camera: CameraModel, x_um: float, y_um: float) -> Sequence[SceneObject]:

@@ -30,8 +30,8 @@ from drivers.twin.virtual.stage import VirtualStage
 class Truth:
     """Of one exposure: where the focal plane really was, and where the specimen in the frame is sharpest, in true µm.
 
-    blank: whether there is none. x_um, y_um: true place of the frame's centre. surface_um: height from which z_um of
-    objects counts. objects: those centred in the frame.
+    blank: whether there is none; at_edge: whether that depends on what lies at the edge of the frame. x_um, y_um: true
+    place of the frame's centre. surface_um: height from which z_um of objects counts. objects: those centred in it.
     """
 
     z_um: float
@@ -41,6 +41,7 @@ class Truth:
     y_um: float = 0.0
     surface_um: float = 0.0
     objects: tuple[SceneObject, ...] = ()
+    at_edge: bool = False
 
     @property
     def off_um(self) -> float:
@@ -101,5 +102,6 @@ class VirtualMicroscope:
             y_um=picture.y_um,
             surface_um=self._settings.reference_z_um + picture.field.surface_um,
             objects=tuple(objects_inside(picture.field, camera, picture.x_um, picture.y_um)),
+            at_edge=picture.field.at_edge,
         )
         return picture.pixels

@@ -58,6 +58,13 @@ def test_a_field_without_a_kept_frame_is_outside_but_not_unflagged() -> None:
     assert figures([replace(visits[2], in_focus=True)], SPENT, DOF_UM)["unflagged_out_of_focus"] == 1.0
 
 
+def test_a_field_of_which_nobody_can_say_whether_it_is_blank_is_left_out() -> None:
+    doubtful = [Visit(None, False, False, 1, at_edge=True), Visit(9.0, True, True, 5, at_edge=True)]
+    found = figures([Visit(0.0, False, True, 1), *doubtful], SPENT, DOF_UM)
+    assert (found["fields"], found["non_blank"], found["at_edge"]) == (3, 1, 2)
+    assert (found["within_half_dof"], found["unflagged_out_of_focus"], found["blank_chased"]) == (1.0, 0.0, 0)
+
+
 @pytest.mark.parametrize(("in_focus", "exposures", "chased"), [(False, 3, 0), (False, 4, 1), (True, 1, 1)])
 def test_a_blank_field_is_chased_by_exposures_or_by_calling_it_focused(
     in_focus: bool, exposures: int, chased: int

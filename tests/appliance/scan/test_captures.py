@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from appliance.records import FocusResult, Outcome
-from appliance.scan import captures
+from appliance.scan import captures, pace
 from appliance.scan.captures import Captures
 from appliance.scan.focus.baseline import Baseline
 from appliance.scan.focus.estimate import Peak, Width
@@ -343,7 +343,8 @@ def test_where_one_frame_often_leaves_it_open_two_are_taken_in_passing(
     scope: Microscope, monkeypatch: pytest.MonkeyPatch, one: float, below_dof: float
 ) -> None:
     """Around the expected height where one seldom does."""
-    monkeypatch.setattr(captures, "Haste", lambda: Haste(one=one))
+    monkeypatch.setattr(captures, "Haste", lambda: Haste(one=one, noted=1 - 4 * len(FIELDS)))
+    monkeypatch.setattr(pace, "_TRY_EVERY", 4 * len(FIELDS))
     verdicts, found, _ = run(scope, monkeypatch, {2}, below_um=below_dof * OPTICS.dof_um)
     assert [entry[:2] for entry in verdicts.log[-3:]] == [("stayed", 2), ("judged", 6), ("stayed", 7)]
     assert [capture.focus.exposures for capture in found] == [2, 2, 2, 2, 2, 3, 2, 1]

@@ -41,14 +41,15 @@ def test_staying_ends_when_few_frames_do_again() -> None:
 
 
 def test_the_first_of_two_frames_around_the_height_speaks_against_one_no_more() -> None:
-    haste = Haste(one=0.45)
-    assert (haste.frames(), haste.around) == (2, True)
-    for _ in range(30):
-        haste.note(2, 2)
-    assert haste.one == 0.45
-    for _ in range(3):
-        haste.note(2, 1)
-    assert not haste.around
+    haste = Haste(one=0.3, noted=1)
+    around = []
+    for _ in range(100):
+        around.append(haste.around)
+        assert haste.frames() == 2 or not haste.around
+        haste.note(2, 2 if haste.around else 1, beside=haste.around)
+    assert around[:7] == [True, True, True, False, True, True, True]
+    assert not any(around[50:])
+    assert haste.frames() == 1
 
 
 def test_checks_become_rarer() -> None:
