@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from drivers.twin import field_builder
 from drivers.twin.field_builder import BuilderStopped, BuiltField, FieldBuilder, build_field
-from drivers.twin.focus_truth import focus_truth
-from drivers.twin.imaging import Pose, absorbed
+from drivers.twin.focus_truth import FocusTruth, focus_truth
+from drivers.twin.imaging import Pose, Prepared, absorbed
 from drivers.twin.lookahead import Lookahead, next_places
 from drivers.twin.mechanics import Mechanics
 from drivers.twin.settings import TwinSettings, load_settings
-from drivers.twin.slide import SpecimenArea, make_slide
+from drivers.twin.slide import Slide, SpecimenArea, make_slide
 from drivers.twin.truth import Exposed, TruthFile, is_blank
 
 SETTINGS = load_settings(
@@ -176,6 +177,31 @@ def test_best_focus_is_that_of_the_specimen_however_much_dust_lies_on_it() -> No
     assert abs(drawn_to_dust.defocus_um - clean.truth.defocus_um) > 0.15
     assert dusty.truth.defocus_um == pytest.approx(clean.truth.defocus_um, abs=0.05)
     assert 0.7 * clean.truth.energy < dusty.truth.energy <= clean.truth.energy
+
+
+@pytest.mark.parametrize(
+    ("smaller", "frame", "larger", "at_edge"),
+    [
+        (0.0, 0.0, 1.0, True),
+        (0.0, 1e-4, 1.0, True),
+        (0.0, 0.0, 0.0, False),
+        (1.0, 1e-4, 1.0, False),
+        (0.0, 9.0, 9.0, False),
+    ],
+)
+def test_a_frame_with_something_at_its_edge_alone_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch, smaller: float, frame: float, larger: float, at_edge: bool
+) -> None:
+    camera = SETTINGS.camera
+
+    def truth(_slide: Slide, _prepared: Prepared, width_px: int, height_px: int, _pitch_um: float) -> FocusTruth:
+        assert width_px - camera.width_px == height_px - camera.height_px
+        by = width_px - camera.width_px
+        assert abs(by * SETTINGS.optics.scale_um) == pytest.approx(10.0 if by else 0.0, abs=0.7)
+        return FocusTruth(0.0, frame if by == 0 else smaller if by < 0 else larger)
+
+    monkeypatch.setattr(field_builder, "specimen_truth", truth)
+    assert build_field(make_slide(SETTINGS.slide, SETTINGS.seed), SETTINGS, HERE).at_edge == at_edge
 
 
 def test_what_ink_covers_is_not_seen() -> None:
