@@ -8,7 +8,7 @@ SERIES := $(shell $(PYTHON) -c 'import sys; print("py3%d" % sys.version_info[1])
 CONSTRAINTS := constraints/$(SERIES).txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-engine bench-twin bench-focus-curves bench-witness bench-grades bench-stopping bench-focus bench-host test-train train-afb train-afb-450 train-serous release clean
+.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-engine bench-twin bench-focus-curves bench-witness bench-grades bench-stopping bench-focus bench-host bench-overlap test-train train-afb train-afb-450 train-serous release clean
 
 install: $(VENV)/.installed
 
@@ -59,13 +59,20 @@ $(VENV)/.installed-bench: $(VENV)/.installed
 	$(PIP) install --quiet --constraint $(CONSTRAINTS) --editable '.[bench]'
 	@touch $@
 
-# Beside the methods that others ship; two of them are packages, which the extra brings.
+# Beside the methods that others ship; two of them are packages, which the extra brings. docs/focus.md says what came out.
+NA ?= 0.50
+FIELDS ?= 200
+HARSH ?=
 bench-focus: $(VENV)/.installed-bench
-	$(BIN)/cytoscan bench focus --slides 1 --fields 200 --seed 900 --json build/bench/focus.json --plot build/bench/focus.svg
+	$(BIN)/cytoscan bench focus --slides 1 --fields $(FIELDS) --seed 971 --na $(NA) $(HARSH) --curve build/bench/curve-$(NA)$(HARSH).npz --json build/bench/focus-$(NA)$(HARSH).json --plot build/bench/focus-$(NA)$(HARSH).svg
 
 # The host's own share of a field, on one core.
 bench-host: install
 	OMP_NUM_THREADS=1 $(BIN)/cytoscan bench host --fields 100,1000,10000 --json build/bench/host.json
+
+# How much of the network's time is hidden behind motion, on the cores of this machine.
+bench-overlap: install
+	$(BIN)/cytoscan bench overlap --curve build/bench/curve-0.50.npz --json build/bench/overlap.json
 
 bench-engine: install
 	$(BIN)/cytoscan bench engine --json build/bench/engine.json

@@ -50,7 +50,7 @@ class Spent:
 def figures(visits: Sequence[Visit], spent: Spent, dof_um: float) -> dict[str, object]:
     """Residuals in µm are of kept frames of fields with specimen; None where there are none.
 
-    within_half_dof: of all fields with specimen, so that one without a kept frame counts as outside.
+    kept_within_half_dof: of those. within_half_dof: of all fields with specimen, those without a kept frame as well.
     unflagged_out_of_focus: of the same, kept beyond half a depth of field and called in focus. blank_chased: blank
     fields with more than three exposures, or called in focus. at_edge: fields left out of all that, as nobody can say
     whether they are blank. efficiency: ideal time over time spent.
@@ -68,6 +68,7 @@ def figures(visits: Sequence[Visit], spent: Spent, dof_um: float) -> dict[str, o
         "mean_abs_um": float(off.mean()) if off.size else None,
         "p95_um": float(np.percentile(off, 95)) if off.size else None,
         "max_um": float(off.max()) if off.size else None,
+        "kept_within_half_dof": float((off <= half_um).mean()) if off.size else None,
         "within_half_dof": float((off <= half_um).sum()) / specimen if specimen else None,
         "unflagged_out_of_focus": astray / specimen if specimen else None,
         "blank_chased": sum(v.blank and (v.exposures >= CHASED_FROM or v.in_focus) for v in clear),

@@ -32,8 +32,8 @@ Place = tuple[float, float]
 
 _SLOTS = 4
 _MARGIN_UM = 8.0
-_EDGE_UM = 5.0
-"""By which a picture may show other things than what lies under the place that was asked for."""
+"""Within which the stage may err and the field still serves; so what lies that near its edge may be in the picture or
+not."""
 _LITTLE = 20.0
 """Times what a blank field holds at most; four cells in a field of 450x."""
 _COARSER = (1.0, 1.5, 2.5, 4.0, 8.0)
@@ -91,7 +91,7 @@ def _depends_on_edge(slide: Slide, prepared: Prepared, truth: FocusTruth, camera
     """Whether a frame a little smaller is blank, and one a little larger is not."""
     if not shows_nothing(replace(truth, energy=truth.energy / _LITTLE), camera):
         return False
-    edge_px = 4 * round(_EDGE_UM / prepared.um_per_px / 2)
+    edge_px = 4 * round(_MARGIN_UM / prepared.um_per_px / 2)
     smaller, larger = (
         specimen_truth(slide, prepared, camera.width_px + by, camera.height_px + by, pitch_um)
         for by in (-edge_px, edge_px)

@@ -53,7 +53,7 @@ def test_residuals_are_those_of_kept_frames_of_fields_with_specimen() -> None:
 def test_a_field_without_a_kept_frame_is_outside_but_not_unflagged() -> None:
     visits = [Visit(0.0, False, True, 1), Visit(None, False, False, 6), Visit(3.0, False, False, 6)]
     found = figures(visits, SPENT, DOF_UM)
-    assert found["within_half_dof"] == pytest.approx(1 / 3)
+    assert (found["within_half_dof"], found["kept_within_half_dof"]) == (pytest.approx(1 / 3), 0.5)
     assert found["unflagged_out_of_focus"] == 0.0
     assert figures([replace(visits[2], in_focus=True)], SPENT, DOF_UM)["unflagged_out_of_focus"] == 1.0
 

@@ -197,7 +197,7 @@ def test_a_frame_with_something_at_its_edge_alone_is_told_apart(
     def truth(_slide: Slide, _prepared: Prepared, width_px: int, height_px: int, _pitch_um: float) -> FocusTruth:
         assert width_px - camera.width_px == height_px - camera.height_px
         by = width_px - camera.width_px
-        assert abs(by * SETTINGS.optics.scale_um) == pytest.approx(10.0 if by else 0.0, abs=0.7)
+        assert abs(by * SETTINGS.optics.scale_um) == pytest.approx(16.0 if by else 0.0, abs=0.7)
         return FocusTruth(0.0, frame if by == 0 else smaller if by < 0 else larger)
 
     monkeypatch.setattr(field_builder, "specimen_truth", truth)
