@@ -26,8 +26,9 @@ HIDDEN = 0.5
 """Share of a field under ink from which nothing is said about the rest of it."""
 _LOOKS = 4
 """Frames around a prediction before the peak is bracketed after all."""
-_KEEP_DOF, _SURE = 0.5, 0.98
-"""One of frames that are compared is kept where it is in focus with this probability."""
+_KEEP_DOF, _SURE = 0.45, 0.98
+"""One of frames that are compared is kept where it lies within this, a little less than what counts as in focus, with
+this probability."""
 _KEEP_ALONE_DOF, _SURE_ALONE = 0.42, 0.995
 """A frame that is judged alone has to satisfy more: what the judge mistakes of a slide is not in its sigma."""
 _SURE_PREDICTION_DOF = 1.0
