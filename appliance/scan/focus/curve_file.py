@@ -13,7 +13,7 @@ from appliance.scan.focus.axial import AxialCurve
 from appliance.scan.focus.bands import FEATURES
 from appliance.scan.focus.optics import FocusOptics
 
-_FORMAT = 2
+_FORMAT = 3
 _SAME_SCALE = 0.02
 _REMEDY = "Measure it again with `cytoscan calibrate focus`."
 
@@ -31,6 +31,7 @@ def save_curve(path: Path, curve: AxialCurve) -> None:
             covariance=curve.covariance.astype(np.float32),
             optics=np.array([curve.optics.na, curve.optics.um_per_px]),
             temper=curve.temper,
+            height_um=curve.height_um,
         )
         stream.flush()
         os.fsync(stream.fileno())
@@ -48,7 +49,7 @@ def load_curve(path: Path, optics: FocusOptics) -> AxialCurve | None:
         with np.load(path, allow_pickle=False) as held:
             written = int(held["format"])
             na, um_per_px = (float(value) for value in held["optics"])
-            temper = float(held["temper"]) if written == _FORMAT else 0.0
+            temper, height_um = (float(held[name]) if written == _FORMAT else 0.0 for name in ("temper", "height_um"))
             offset, mean, covariance = (held[name].astype(np.float64) for name in ("offset_um", "mean", "covariance"))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise SettingsError(f"The focus curve {path} cannot be read: {error}.", remedy=_REMEDY) from error
@@ -60,7 +61,7 @@ def load_curve(path: Path, optics: FocusOptics) -> AxialCurve | None:
             f"{optics.um_per_px:g}.",
             remedy=_REMEDY,
         )
-    return AxialCurve(offset, mean, covariance, FocusOptics(na, um_per_px), temper)
+    return AxialCurve(offset, mean, covariance, FocusOptics(na, um_per_px), temper, height_um)
 
 
 def _same(one: float, other: float) -> bool:

@@ -26,10 +26,9 @@ _WIDTHS = 13
 _LONGEST_STRIDE = 2.5
 _MISFIT = 4.0
 """Squared deviations per sample, in standard deviations, that no focus curve explains: something else has changed."""
-_HEIGHT_ERROR = 0.04
-"""What two frames cannot know, as a share of the width: heights reached otherwise than commanded, and depth of the
-specimen. Own estimate: 0.17 to 0.3 µm. On the reference twin, whose heights err by 0.1 µm, half of that would do; on one
-that errs by 0.2 µm, half let one in twenty frames at NA 0.75 pass that lay beyond."""
+_HEIGHTS, _DEPTH = 1.25, 0.01
+"""What two frames cannot know: their heights, whose error is multiplied by this, and the depth of the specimen, as a
+share of the width. Own estimates."""
 _SAME = 0.01
 """Share by which samples at two heights differ at least, but for rare pairs on either side of the peak; a device that
 does not move shows the same at both."""
@@ -130,9 +129,10 @@ def fit_peak(samples: Sequence[Sample], width_um: float) -> Peak:
     return Peak(position, sigma, _TRUST[reason] * math.exp(-sigma / (0.5 * width_um)), reason, width)
 
 
-def template_peak(samples: Sequence[Sample], width: Width, expected: Peak) -> Peak:
+def template_peak(samples: Sequence[Sample], width: Width, expected: Peak, height_um: float = 0.0) -> Peak:
     """The peak from two or more samples near it, on a curve of known width; expected: what else says where it is.
 
+    height_um: standard deviation of the heights reached around those asked for.
     Two frames of one field show the same things, so the ratio of their sharpness depends on height alone. Source:
     domain reference 3.3 ("template"). The reason is "edge" where the peak lies outside what the samples tell of, and
     "flat" where the samples do not differ.
@@ -154,7 +154,7 @@ def template_peak(samples: Sequence[Sample], width: Width, expected: Peak) -> Pe
         reason = "inconsistent"
     elif beyond_um > _OUTSIDE * float(z[-1] - z[0]):
         reason = "edge"
-    sigma = math.hypot(sigma, _HEIGHT_ERROR * width.um)
+    sigma = math.hypot(sigma, _HEIGHTS * height_um, _DEPTH * width.um)
     return Peak(position, sigma, _TRUST[reason] * math.exp(-sigma / (0.5 * width.um)), reason, wide)
 
 

@@ -127,7 +127,8 @@ class Search:
 
     def template(self, expected: Peak) -> Peak:
         """The peak by two shots or more and what else says where it is."""
-        return template_peak(self.curve(), self.width, expected)
+        judge = self._view.judge
+        return template_peak(self.curve(), self.width, expected, 0.0 if judge is None else judge.curve.height_um)
 
     def missing(self) -> float | None:
         """Height of the shot that the curve still lacks."""
