@@ -28,8 +28,9 @@ from drivers.errors import FrameTimeout
 
 _TIGHT_DOF = 0.5
 """A prediction less certain than this is not left to frames in passing."""
-_COMPARED = 2
-"""Frames that tell a field's focus without the judge."""
+_PAIR, _CHECK = 2, 3
+"""Frames in passing where one would not do, and where the judge is not asked: two far from focus can look like two near
+it, three do not."""
 _NO_TIME = {"move": 0.0, "settle": 0.0, "focus": 0.0, "expose": 0.0, "host": 0.0}
 
 
@@ -112,7 +113,7 @@ class Captures:
         prediction = self._predict(field)
         if onward is None or frames is None or not self._is_tight(prediction):
             return self._stayed(field, prediction, Meter(), check=check)
-        return self._passed(field, onward, _COMPARED if check else frames, check=check)
+        return self._passed(field, onward, _CHECK if check else frames, check=check)
 
     def _predict(self, field: PlannedField) -> Prediction:
         return self._known.surface.predict(field.x_um, field.y_um, self._rig.now_s())
@@ -120,9 +121,11 @@ class Captures:
     def _is_tight(self, prediction: Prediction) -> bool:
         return self._known.view.judge is not None and prediction.sigma_um <= _TIGHT_DOF * self._optics.dof_um
 
-    def _go_to(self, field: PlannedField, prediction: Prediction, view: View, seen: Seen | None = None) -> float:
+    def _go_to(
+        self, field: PlannedField, prediction: Prediction, view: View, seen: Seen | None = None, below_um: float = 0.0
+    ) -> float:
         """Wait until the stage stands over a field; at which height."""
-        height_um = self._first_um(prediction, view, seen)
+        height_um = first_height_um(prediction, view, self._settings, self._optics, seen, below_um=below_um)
         self._rig.go_to(field.x_um, field.y_um, height_um)
         self._arrived = dict(self._rig.meter.seconds)
         return height_um if self._rig.z_um is None else self._rig.z_um
@@ -146,7 +149,7 @@ class Captures:
     ) -> Capture | _Later:
         """Some frames, the last read out and all judged on the way to the next field; left open where none comes."""
         goal = self._goal(onward)
-        z_um = self._go_to(field, self._predict(field), self._known.view)
+        z_um = self._go_to(field, self._predict(field), self._known.view, below_um=self._below_um(check=check))
         prediction = self._predict(field)
         heights_um = [min(z_um + n * APART_DOF * self._optics.dof_um, self._settings.max_z_um) for n in range(frames)]
         taken = self._rig.expose_and_leave(heights_um, goal)
@@ -165,16 +168,20 @@ class Captures:
     def _goal(self, onward: PlannedField | _Later) -> tuple[float, float, float]:
         """Place and height of the exposure after this one."""
         if isinstance(onward, _Later):
-            field, prediction, seen = onward.field, onward.prediction, onward.seen
+            field, prediction, seen, below_um = onward.field, onward.prediction, onward.seen, 0.0
         else:
             field, prediction, seen = onward, self._predict(onward), None
-        return field.x_um, field.y_um, self._first_um(prediction, self._known.view, seen)
+            below_um = self._below_um(check=self._checks.due_next)
+        view = self._known.view
+        height_um = first_height_um(prediction, view, self._settings, self._optics, seen, below_um=below_um)
+        return field.x_um, field.y_um, height_um
 
-    def _first_um(self, prediction: Prediction, view: View, seen: Seen | None) -> float:
-        """Height of the first exposure of a field; half the distance of two frames lower where they lie around it."""
-        around = self._haste.frames() == _COMPARED and self._haste.around
-        below_um = APART_DOF / 2 * self._optics.dof_um if around else 0.0
-        return first_height_um(prediction, view, self._settings, self._optics, seen, below_um=below_um)
+    def _below_um(self, *, check: bool) -> float:
+        """By how much the first of several frames lies under the expected height, so that they lie around it."""
+        frames = self._haste.frames()
+        if check and frames is not None:
+            return (_CHECK - 1) / 2 * APART_DOF * self._optics.dof_um
+        return (_PAIR - 1) / 2 * APART_DOF * self._optics.dof_um if frames == _PAIR and self._haste.around else 0.0
 
     def _no_frame(self, prediction: Prediction, error: FrameTimeout) -> Focused:
         result = FocusResult(prediction.z_um, None, 0.0, "no frame", self._rig.meter.exposures, prediction.z_um)

@@ -58,14 +58,19 @@ class Checks:
     """
 
     visited: int = 0
-    gap: int = 1
+    gap: int = 0
     due: int = 1
 
+    @property
+    def due_next(self) -> bool:
+        """Whether `asked` will say so of the next field."""
+        return self.visited + 1 >= self.due
+
     def asked(self) -> bool:
-        """Whether the next field is one; each gap is a field longer than the one before."""
+        """Whether the next field is one; each gap is two fields longer than the one before."""
         self.visited += 1
         if self.visited < self.due:
             return False
-        self.gap += 1
+        self.gap += 2
         self.due = self.visited + self.gap
         return True

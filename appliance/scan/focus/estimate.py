@@ -26,7 +26,7 @@ _WIDTHS = 13
 _LONGEST_STRIDE = 2.5
 _MISFIT = 4.0
 """Squared deviations per sample, in standard deviations, that no focus curve explains: something else has changed."""
-_HEIGHTS, _DEPTH = 1.25, 0.01
+HEIGHTS, _DEPTH = 1.25, 0.01
 """What two frames cannot know: their heights, whose error is multiplied by this, and the depth of the specimen, as a
 share of the width. Own estimates."""
 _SAME = 0.01
@@ -154,7 +154,7 @@ def template_peak(samples: Sequence[Sample], width: Width, expected: Peak, heigh
         reason = "inconsistent"
     elif beyond_um > _OUTSIDE * float(z[-1] - z[0]):
         reason = "edge"
-    sigma = math.hypot(sigma, _HEIGHTS * height_um, _DEPTH * width.um)
+    sigma = math.hypot(sigma, HEIGHTS * height_um, _DEPTH * width.um)
     return Peak(position, sigma, _TRUST[reason] * math.exp(-sigma / (0.5 * width.um)), reason, wide)
 
 

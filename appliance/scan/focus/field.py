@@ -12,7 +12,7 @@ import math
 
 from appliance.records import Outcome
 from appliance.scan.focus.estimate import Peak
-from appliance.scan.focus.frames import HIDDEN, Seen, can_be_judged, compare, look, nothing
+from appliance.scan.focus.frames import HIDDEN, Seen, can_be_judged, compare, look, nothing, surely_within
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.focus.search import FocusDevice, Focused, Search, View
 from appliance.scan.focus.surface import Prediction
@@ -99,4 +99,7 @@ def _finish(search: Search) -> Focused:
 
 
 def _too_far(search: Search, peak: Peak) -> bool:
-    return abs(search.nearest(peak.z_um).z_um - peak.z_um) > search.keep_um
+    off_um = abs(search.nearest(peak.z_um).z_um - peak.z_um)
+    if search.exact or off_um <= search.least_um:
+        return off_um > search.keep_um
+    return off_um > search.keep_um or not surely_within(off_um, search.with_heights(peak.sigma_um), search)

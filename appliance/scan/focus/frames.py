@@ -85,11 +85,11 @@ def compare_frames(
     settings: FocusSection,
     optics: FocusOptics,
 ) -> Focused | Seen:
-    """The same of two frames without asking the judge."""
+    """The same of several frames without asking the judge."""
     search = Search(_Taken(frames), prediction, view, settings, optics)
     for height_um in heights_um[: len(frames)]:
         search.expose(height_um)
-    return compare(search, prediction) if len(frames) > 1 else Seen(prediction, tuple(search.shots))
+    return compare(search, prediction) if len(frames) == len(heights_um) else Seen(prediction, tuple(search.shots))
 
 
 def teach(view: View, focused: Focused) -> None:
@@ -142,7 +142,7 @@ def compare(search: Search, expected: Prediction) -> Focused | Seen:
         return left_open
     shot = search.nearest(peak.z_um)
     off_um = abs(shot.z_um - peak.z_um)
-    near = off_um <= search.keep_um if search.exact else _surely_within(off_um, peak.sigma_um, search)
+    near = off_um <= search.keep_um if search.exact else surely_within(off_um, peak.sigma_um, search)
     if near and peak.reason == "template":
         off_um = math.hypot(off_um, peak.sigma_um)
         return search.kept(shot, off_um, _without(peak, search.prediction), _witness(search))
@@ -178,7 +178,7 @@ def _second_um(first_um: float, expected_um: float, optics: FocusOptics) -> floa
     return min(expected_um, first_um - least_um)
 
 
-def _surely_within(off_um: float, sigma_um: float, search: Search) -> bool:
+def surely_within(off_um: float, sigma_um: float, search: Search) -> bool:
     """Whether a frame off_um from a peak that is known to sigma_um lies near enough with the probability asked for."""
     limit_um, where = _KEEP_DOF * search.dof_um, NormalDist(off_um, sigma_um)
     return where.cdf(limit_um) - where.cdf(-limit_um) >= _SURE

@@ -207,6 +207,26 @@ def test_noise_alone_has_no_power_in_any_band() -> None:
     assert bands.contrast < 4.0
 
 
+def test_the_curve_holds_by_how_much_heights_err(stacks: list[Stack], curve: AxialCurve) -> None:
+    """The twin's err by 0.08 µm; then frames as if taken a little above or below where they were."""
+    assert 0.05 < curve.height_um < 0.14
+    rng = np.random.default_rng(5)
+    shaken = [
+        Stack(
+            stack.offset_um,
+            np.stack(
+                [
+                    np.interp(stack.offset_um + rng.normal(0.0, 0.25, stack.offset_um.size), stack.offset_um, feature)
+                    for feature in stack.features.T
+                ],
+                axis=1,
+            ),
+        )
+        for stack in stacks
+    ]
+    assert learn_curve(shaken, OPTICS).height_um > 1.3 * curve.height_um
+
+
 def test_too_few_fields_make_no_curve(stacks: list[Stack]) -> None:
     with pytest.raises(ValueError, match="at least 6 fields, not 5"):
         learn_curve(stacks[:5], OPTICS)
@@ -219,6 +239,7 @@ def test_a_curve_survives_the_disk(curve: AxialCurve, tmp_path: Path) -> None:
     held = load_curve(path, OPTICS)
     assert held is not None
     np.testing.assert_allclose(held.mean, curve.mean, rtol=1e-5, atol=1e-5)
+    assert (held.temper, held.height_um) == (curve.temper, curve.height_um)
     features = curve.at(0.5)[0]
     for one, other in zip(
         vars(SlideJudge(curve).judge(features, 0.0, 1.0, 1.0)).values(),

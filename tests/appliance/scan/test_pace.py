@@ -55,5 +55,5 @@ def test_the_first_of_two_frames_around_the_height_speaks_against_one_no_more() 
 def test_checks_become_rarer() -> None:
     checks = Checks()
     asked = [number for number in range(1, 201) if checks.asked()]
-    assert asked[:5] == [1, 3, 6, 10, 15]
-    assert len(asked) == 19
+    assert asked[:5] == [1, 3, 7, 13, 21]
+    assert len(asked) == 14
