@@ -113,7 +113,8 @@ def _height_error_um(stacks: Sequence[Stack], curve: AxialCurve) -> float:
                 towards = np.linalg.solve(covariance, slope)
                 mean = np.stack([curve.at(offset)[0] for offset in stack.offset_um[around]])
                 bend = np.array([1.0, -2.0, 1.0]) @ (stack.features[around] - mean)
-                errors.append(float(towards @ bend / (towards @ slope)))
+                if (told := float(towards @ slope)) > 0.0:
+                    errors.append(float(towards @ bend) / told)
     if not errors:
         return 0.0
     seen = np.array(errors)
@@ -124,7 +125,7 @@ def _regularized(covariance: Floats) -> Floats:
     """(m, f, f), each pulled towards the correlation that all heights have in common, and towards none."""
     spread = np.sqrt(np.einsum("mii->mi", covariance))
     scale = spread[:, :, None] * spread[:, None, :]
-    correlation = covariance / scale
+    correlation = covariance / np.maximum(scale, np.finfo(np.float64).tiny)  # a feature that never varies has none
     mixed = (1 - _POOLED) * correlation + _POOLED * correlation.mean(axis=0)
     identity = np.eye(covariance.shape[1])
     return np.asarray(((1 - _SHRINK) * mixed + _SHRINK * identity) * scale + _LEAST * identity)
