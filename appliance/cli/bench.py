@@ -57,7 +57,9 @@ def focus(
     magnification: Annotated[int, typer.Option(help="450 (effusions) or 900 (sputum smears).")] = 450,
     na: Annotated[float | None, typer.Option(help="Numerical aperture; default: the objective's.")] = None,
     harsh: Annotated[bool, typer.Option("--harsh", help="Stage and slide twice as bad.")] = False,
-    peers: Annotated[bool, typer.Option("--peers/--no-peers", help="The methods of others as well.")] = True,
+    peers: Annotated[
+        bool, typer.Option("--peers/--no-peers", help="Others' methods, and ours without a curve.")
+    ] = True,
     curve: Annotated[Path | None, typer.Option(help="File of the axial curve; measured and kept if absent.")] = None,
     twin_set: Annotated[list[str] | None, typer.Option(help="One setting of the twin as a.b=value.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the figures here (SVG).")] = None,

@@ -14,7 +14,7 @@ from itertools import groupby
 
 from appliance.records import FocusResult, Outcome
 from appliance.scan.focus.field import first_height_um, focus_field
-from appliance.scan.focus.frames import APART_DOF, Seen, compare_frames, judge_frames, teach
+from appliance.scan.focus.frames import APART_DOF, Seen, settle_frames, teach
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.focus.search import Focused, View
 from appliance.scan.focus.surface import Observation, Prediction
@@ -115,6 +115,10 @@ class Captures:
             return self._stayed(field, prediction, Meter(), check=check)
         return self._passed(field, onward, _CHECK if check else frames, check=check)
 
+    def _view(self, *, check: bool) -> View:
+        """What is known of the slide; in a check, without the judge."""
+        return replace(self._known.view, judge=None) if check else self._known.view
+
     def _predict(self, field: PlannedField) -> Prediction:
         return self._known.surface.predict(field.x_um, field.y_um, self._rig.now_s())
 
@@ -134,7 +138,7 @@ class Captures:
         self, field: PlannedField, prediction: Prediction, spent: Meter, seen: Seen | None = None, *, check: bool
     ) -> Capture:
         """Stay until the field is settled."""
-        view = replace(self._known.view, judge=None) if check else self._known.view
+        view = self._view(check=check)
         z_um = self._go_to(field, prediction, view, seen)
         try:
             focused = focus_field(self._rig, prediction, view, self._settings, self._optics, seen, first_um=z_um)
@@ -155,8 +159,7 @@ class Captures:
         taken = self._rig.expose_and_leave(heights_um, goal)
         found: Focused | Seen = Seen(prediction)
         if taken:
-            settles = compare_frames if check else judge_frames
-            found = settles(taken, heights_um, prediction, self._known.view, self._settings, self._optics)
+            found = settle_frames(taken, heights_um, prediction, self._view(check=check), self._settings, self._optics)
         settled_by = found.result.exposures if isinstance(found, Focused) else None
         if not check:
             beside = abs(z_um - prediction.z_um) > APART_DOF / 4 * self._optics.dof_um

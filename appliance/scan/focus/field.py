@@ -33,8 +33,8 @@ def focus_field(
 ) -> Focused:
     """Focus the field under the objective, in at most `settings.max_exposures` exposures.
 
-    seen: what frames taken of it before left open; they count among them. first_um: where the stage stands already, by
-    `first_height_um` of a prediction that may since have changed a little.
+    seen: what frames taken of it before left open; they count among them, unless the peak is bracketed anew. first_um:
+    where the stage stands already, by `first_height_um` of a prediction that may since have changed a little.
     Raises whatever the device raises; never moves outside the reach around the prediction nor the settings' bounds.
     """
     search = Search(device, prediction, view, settings, optics)

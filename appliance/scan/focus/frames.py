@@ -56,7 +56,7 @@ def can_be_judged(prediction: Prediction, view: View, optics: FocusOptics) -> bo
     return view.judge is not None and prediction.sigma_um <= _SURE_PREDICTION_DOF * optics.dof_um
 
 
-def judge_frames(
+def settle_frames(
     frames: Sequence[Frame],
     heights_um: Sequence[float],
     prediction: Prediction,
@@ -64,32 +64,20 @@ def judge_frames(
     settings: FocusSection,
     optics: FocusOptics,
 ) -> Focused | Seen:
-    """What one frame, or two, taken near a sure prediction, settle; or else what they tell. heights_um: ascending.
+    """What frames taken near a sure prediction settle, or else what they tell. heights_um: asked for, ascending.
 
-    The second is looked at only where the first does not settle it. Needs no device.
+    The judge looks at the first, and a second is compared with it only where that does not settle the field; without a
+    judge all are compared, where all have come. Needs no device.
     """
     search = Search(_Taken(frames), prediction, view, settings, optics)
     search.expose(heights_um[0])
-    found = look(search)
-    if isinstance(found, Focused) or found.next_um is None or len(frames) == 1:
+    found = look(search) if view.judge is not None else Seen(prediction, tuple(search.shots))
+    told = isinstance(found, Seen) and (found.next_um is not None or view.judge is None)
+    if isinstance(found, Focused) or not told or len(frames) < max(len(heights_um), 2):
         return found
-    search.expose(heights_um[1])
-    return compare(search, found.expected)
-
-
-def compare_frames(
-    frames: Sequence[Frame],
-    heights_um: Sequence[float],
-    prediction: Prediction,
-    view: View,
-    settings: FocusSection,
-    optics: FocusOptics,
-) -> Focused | Seen:
-    """The same of several frames without asking the judge."""
-    search = Search(_Taken(frames), prediction, view, settings, optics)
-    for height_um in heights_um[: len(frames)]:
+    for height_um in heights_um[1:]:
         search.expose(height_um)
-    return compare(search, prediction) if len(frames) == len(heights_um) else Seen(prediction, tuple(search.shots))
+    return compare(search, found.expected)
 
 
 def teach(view: View, focused: Focused) -> None:

@@ -61,6 +61,7 @@ class View:
 
     evenness: 0 finds the height with most detail in all; towards 1, strong objects count no more than faint ones.
     inked: most of the slide lies under ink. judge: tells the height of a single frame; None where the device cannot.
+    height_um: standard deviation of heights around those asked for; 0 where it was not measured.
     """
 
     baseline: Baseline
@@ -68,6 +69,7 @@ class View:
     evenness: float = 0.0
     inked: bool = False
     judge: SlideJudge | None = None
+    height_um: float = 0.0
 
 
 class Search:
@@ -127,15 +129,11 @@ class Search:
 
     def template(self, expected: Peak) -> Peak:
         """The peak by two shots or more and what else says where it is."""
-        return template_peak(self.curve(), self.width, expected, self._height_um)
+        return template_peak(self.curve(), self.width, expected, self._view.height_um)
 
     def with_heights(self, sigma_um: float) -> float:
         """What a fit claims, and what the device's heights err by."""
-        return math.hypot(sigma_um, HEIGHTS * self._height_um)
-
-    @property
-    def _height_um(self) -> float:
-        return 0.0 if self._view.judge is None else self._view.judge.curve.height_um
+        return math.hypot(sigma_um, HEIGHTS * self._view.height_um)
 
     def missing(self) -> float | None:
         """Height of the shot that the curve still lacks."""

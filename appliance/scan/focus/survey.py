@@ -223,7 +223,9 @@ class _Surveyor:
 
     def _view(self) -> View:
         usual = USUAL_WIDTH_DOF * self._optics.dof_um
-        return View(self._baseline, usual_width(self._widths, usual), self._evenness, self._inked())
+        height_um = 0.0 if self._judge is None else self._judge.curve.height_um
+        width = usual_width(self._widths, usual)
+        return View(self._baseline, width, self._evenness, self._inked(), height_um=height_um)
 
     def _inked(self) -> bool:
         """Whether most places lay under ink when they were first looked at."""

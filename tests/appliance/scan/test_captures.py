@@ -62,7 +62,7 @@ class Verdicts:
     log: list[tuple[str, int, bool]] = field(default_factory=list)
 
     def put_into(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name in ("judge_frames", "compare_frames", "focus_field"):
+        for name in ("settle_frames", "focus_field"):
             monkeypatch.setattr(captures, name, getattr(self, name))
 
     def index(self, prediction: Prediction) -> int:
@@ -74,15 +74,10 @@ class Verdicts:
         result = FocusResult(3000.0 + index, 0.3, 1.0, "judged", exposures, 3000.0 + index)
         return Focused(result, frame, Outcome.USABLE, "", peak)
 
-    def judge_frames(
-        self, frames: Sequence[Frame], heights_um: Sequence[float], prediction: Prediction, *_: object
+    def settle_frames(
+        self, frames: Sequence[Frame], heights_um: Sequence[float], prediction: Prediction, view: View, *_: object
     ) -> Focused | Seen:
-        return self.found("judged", frames, heights_um, prediction)
-
-    def compare_frames(
-        self, frames: Sequence[Frame], heights_um: Sequence[float], prediction: Prediction, *_: object
-    ) -> Focused | Seen:
-        return self.found("compared", frames, heights_um, prediction)
+        return self.found("compared" if view.judge is None else "judged", frames, heights_um, prediction)
 
     def found(
         self, how: str, frames: Sequence[Frame], heights_um: Sequence[float], prediction: Prediction

@@ -16,9 +16,11 @@ from appliance.scan.focus.baseline import Baseline
 from appliance.scan.focus.calibrate import axial_quality, measure_stacks, trustworthy
 from appliance.scan.focus.curve_file import load_curve, save_curve
 from appliance.scan.focus.field import focus_field
+from appliance.scan.focus.frames import APART_DOF, Seen, settle_frames
 from appliance.scan.focus.judge import SlideJudge
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.focus.places import survey_places
+from appliance.scan.focus.search import Focused
 from appliance.scan.focus.surface import Prediction
 from appliance.scan.focus.survey import Survey, survey
 from appliance.settings import FocusSection
@@ -130,6 +132,13 @@ def surveyed(curve: AxialCurve) -> tuple[Microscope, Survey, tuple[float, float]
     return scope, known, place, found.peak.z_um
 
 
+def test_the_survey_hands_on_by_how_much_heights_err(
+    surveyed: tuple[Microscope, Survey, tuple[float, float], float], curve: AxialCurve
+) -> None:
+    _, known, _, _ = surveyed
+    assert known.view.height_um == curve.height_um > 0
+
+
 def test_one_picture_alone_settles_a_good_prediction_of_a_known_slide(
     surveyed: tuple[Microscope, Survey, tuple[float, float], float],
 ) -> None:
@@ -153,6 +162,26 @@ def test_few_pictures_settle_a_good_prediction_and_show_the_way_from_a_bad_one(
     assert done.result.exposures <= most
     assert done.frame is not None
     assert abs(scope.truths[done.frame.frame_id].off_um) <= DOF_UM / 2
+
+
+@pytest.mark.parametrize("off_dof", [-1.8, -1.3, -0.3, 0.0, 0.3, 1.3, 1.8])
+def test_three_frames_settle_a_good_prediction_without_the_judge_and_are_not_fooled_by_a_bad_one(
+    surveyed: tuple[Microscope, Survey, tuple[float, float], float], off_dof: float
+) -> None:
+    scope, known, place, best_um = surveyed
+    scope.go_to(*place)
+    expected = Prediction(best_um + off_dof * DOF_UM, 0.5 * DOF_UM)
+    heights = [expected.z_um + n * APART_DOF * DOF_UM for n in (-1, 0, 1)]
+    frames = [scope.expose_at(z) for z in heights]
+    found = settle_frames(frames, heights, expected, replace(known.view, judge=None), FocusSection(), OPTICS)
+    if abs(off_dof) > 1:
+        assert isinstance(found, Seen)
+        return
+    assert isinstance(found, Focused)
+    assert found.frame is not None
+    assert abs(scope.truths[found.frame.frame_id].off_um) <= DOF_UM / 2
+    assert found.witness is not None
+    assert abs(found.witness.z_um - best_um) <= 0.2 * DOF_UM
 
 
 @pytest.mark.parametrize("off_dof", [-1.8, 1.8])

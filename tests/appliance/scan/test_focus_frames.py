@@ -1,0 +1,102 @@
+"""Frames in passing: what they settle without a device, and what they leave open."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from appliance.records import Outcome
+from appliance.scan.focus import curve, frames
+from appliance.scan.focus.baseline import Baseline
+from appliance.scan.focus.curve import sharpness_curve, shoot
+from appliance.scan.focus.estimate import Width
+from appliance.scan.focus.frames import APART_DOF, Seen, settle_frames
+from appliance.scan.focus.search import Focused, View
+from appliance.scan.focus.surface import Prediction
+from appliance.settings import FocusSection
+from drivers.camera.frame import Frame
+
+from .painted import BLUE, CLEAR, DOF_UM, HEIGHT, OPTICS, WIDTH, PaintedSlide, bayer, cells, clear, frame
+
+BASELINE = Baseline(0.008, CLEAR)
+UNJUDGED = View(BASELINE, Width(2.2 * DOF_UM, 0.2))
+BEST = 3000.0
+
+
+def settled(slide: PaintedSlide, expected_um: float, *, lost: int = 0) -> Focused | Seen:
+    """Three frames around an expected height, the last ones lost."""
+    heights = [expected_um + n * APART_DOF * DOF_UM for n in (-1, 0, 1)]
+    taken = [slide.expose_at(z) for z in heights[: 3 - lost]]
+    return settle_frames(taken, heights, Prediction(expected_um, 0.5 * DOF_UM), UNJUDGED, FocusSection(), OPTICS)
+
+
+def test_where_a_frame_was_lost_nothing_is_compared() -> None:
+    found = settled(PaintedSlide([(cells(), 0.0)]), BEST, lost=1)
+    assert isinstance(found, Seen)
+    assert (found.next_um, len(found.shots)) == (None, 1)
+
+
+def test_nothing_on_the_glass_is_blank() -> None:
+    found = settled(PaintedSlide([(clear(), 0.0)]), BEST)
+    assert isinstance(found, Focused)
+    assert found.outcome is Outcome.BLANK
+
+
+class OneFrame:
+    """A search that has one shot, of which this is known."""
+
+    def __init__(self, shot: curve.Shot, *, structured: int, hidden: float) -> None:
+        grid = np.zeros(shot.content.structured.shape, np.bool_)
+        grid.flat[:structured] = True
+        content = replace(shot.content, structured=grid, hidden=hidden, foreign=np.zeros_like(grid))
+        self._search = frames.Search(_Nowhere(), Prediction(BEST, 0.3), UNJUDGED, FocusSection(), OPTICS)
+        self._search.shots = [replace(shot, content=content)]
+
+    def look(self) -> Focused | Seen:
+        return frames.look(self._search)
+
+
+class _Nowhere:
+    def now_s(self) -> float:
+        raise NotImplementedError
+
+    def expose_at(self, z_um: float) -> Frame:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("structured", "hidden", "blank"), [(0, 0.0, True), (1, 0.0, False), (1, 0.1, True), (0, 0.1, True)]
+)
+def test_a_hint_of_structure_gets_a_second_look_but_not_what_frays_from_ink(
+    structured: int, hidden: float, *, blank: bool
+) -> None:
+    shot = shoot(frame(bayer(clear(), np.random.default_rng(2))), BEST, BASELINE, OPTICS.um_per_px)
+    found = OneFrame(shot, structured=structured, hidden=hidden).look()
+    if blank:
+        assert isinstance(found, Focused)
+        assert found.outcome is Outcome.BLANK
+    else:
+        assert isinstance(found, Seen)
+        assert found.next_um is None
+
+
+def test_one_cell_is_not_drowned_by_the_noise_of_the_empty_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = clear()
+    picture[HEIGHT // 2 : HEIGHT // 2 + 12, WIDTH // 2 : WIDTH // 2 + 12] = BLUE
+    slide = PaintedSlide([(picture, 0.0)])
+    shots = [shoot(slide.expose_at(z), z, BASELINE, OPTICS.um_per_px) for z in (BEST, BEST + DOF_UM)]
+    assert shots[0].content.structured.any()
+    near = sharpness_curve(shots, BASELINE)
+    monkeypatch.setattr(curve, "_SPARSE", 0.0)
+    all_of_it = sharpness_curve(shots, BASELINE)
+    assert near[0].value / near[0].sigma > 1.5 * all_of_it[0].value / all_of_it[0].sigma
+
+
+def test_a_full_field_is_asked_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    slide = PaintedSlide([(cells(), 0.0)])
+    shots = [shoot(slide.expose_at(z), z, BASELINE, OPTICS.um_per_px) for z in (BEST, BEST + DOF_UM)]
+    as_it_is = sharpness_curve(shots, BASELINE)
+    monkeypatch.setattr(curve, "_SPARSE", 0.0)
+    assert as_it_is == sharpness_curve(shots, BASELINE)
