@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _BACK_S, _STAY_S, _SECOND_S, _FURTHER_S = 0.25, 0.045, 0.045, 0.09
 """What going back to a field costs; staying until its frame is read out and judged; a second frame in passing; and each
 further one of a field that is stayed at. Measured on the twin when one went back at the end of a row; along the next
 row it takes 0.15 to 0.19 s and is still counted as dearer, as drift and the stage's errors come between the frames."""
-_MEMORY = 20
-_SELDOM, _TRY_EVERY = 0.5, 4
-"""Share of fields settled by one frame below which two are taken around the height, but for each fourth field."""
+_PAIR = 2
+MEMORY, _BEFORE = 20, 6
+"""Fields over which shares are averaged, and for how many of them it counts what is expected before the first."""
+_SELDOM, _TRY_EVERY = 0.5, 8
+"""Share of fields settled by one frame below which two are taken around the height, but for each eighth field."""
+
+
+@dataclass
+class Share:
+    """How often something has come true of late; always, before the first time."""
+
+    value: float = 1.0
+    counted: int = _BEFORE
+
+    def note(self, *, true: bool) -> None:
+        """Once more, or not."""
+        self.value += (true - self.value) / self.counted
+        self.counted = min(self.counted + 1, MEMORY)
 
 
 @dataclass
 class Haste:
-    """one, two: how often the first frame has settled a field of late, and how often it took two at most.
+    """by_one, by_two: how often the first frame has settled a field of late, and how often it took two at most.
 
     Where the first seldom does, two are taken around the expected height; otherwise the first is taken there.
     """
 
-    one: float = 1.0
-    two: float = 1.0
+    by_one: Share = field(default_factory=Share)
+    by_two: Share = field(default_factory=Share)
     noted: int = 0
 
     def note(self, taken: int | None, settled_by: int | None, *, beside: bool = False) -> None:
@@ -31,18 +46,18 @@ class Haste:
         """
         self.noted += 1
         if not beside:
-            self.one += ((settled_by == 1) - self.one) / _MEMORY
+            self.by_one.note(true=settled_by == 1)
         if taken != 1:
-            self.two += ((settled_by is not None and settled_by <= 2) - self.two) / _MEMORY
+            self.by_two.note(true=settled_by is not None and settled_by <= _PAIR)
 
     @property
     def around(self) -> bool:
         """Whether two frames are taken around the expected height; now and then not, to see how one would do."""
-        return self.one < _SELDOM and self.noted % _TRY_EVERY > 0
+        return self.by_one.value < _SELDOM and self.noted % _TRY_EVERY > 0
 
     def frames(self) -> int | None:
         """How many to take in passing, whichever costs least time on average; None where it is better to stay."""
-        open_by_one, open_by_two = 1 - self.one, 1 - self.two
+        open_by_one, open_by_two = 1 - self.by_one.value, 1 - self.by_two.value
         costs: dict[int | None, float] = {
             1: _BACK_S * open_by_one,
             2: _SECOND_S + _BACK_S * open_by_two,

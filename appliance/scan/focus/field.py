@@ -102,4 +102,4 @@ def _too_far(search: Search, peak: Peak) -> bool:
     off_um = abs(search.nearest(peak.z_um).z_um - peak.z_um)
     if search.exact or off_um <= search.least_um:
         return off_um > search.keep_um
-    return off_um > search.keep_um or not surely_within(off_um, search.with_heights(peak.sigma_um), search)
+    return off_um > search.keep_um or not surely_within(off_um, peak.sigma_um, search)

@@ -10,7 +10,7 @@ from appliance.records import FocusResult, Outcome
 from appliance.scan.focus.bands import bands_of
 from appliance.scan.focus.baseline import Baseline
 from appliance.scan.focus.curve import Shot, is_empty, is_faint, sharpness_curve, shoot
-from appliance.scan.focus.estimate import HEIGHTS, Peak, Sample, Width, fit_peak, missing_sample, template_peak
+from appliance.scan.focus.estimate import Peak, Sample, Width, fit_peak, missing_sample, template_peak
 from appliance.scan.focus.judge import Judgement, SlideJudge
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.focus.surface import Prediction
@@ -125,15 +125,11 @@ class Search:
 
     def peak(self) -> Peak:
         """The peak that the shots so far lie on; at least three."""
-        return fit_peak(self.curve(), self.width.um)
+        return fit_peak(self.curve(), self.width.um, self._view.height_um)
 
     def template(self, expected: Peak) -> Peak:
         """The peak by two shots or more and what else says where it is."""
         return template_peak(self.curve(), self.width, expected, self._view.height_um)
-
-    def with_heights(self, sigma_um: float) -> float:
-        """What a fit claims, and what the device's heights err by."""
-        return math.hypot(sigma_um, HEIGHTS * self._view.height_um)
 
     def missing(self) -> float | None:
         """Height of the shot that the curve still lacks."""

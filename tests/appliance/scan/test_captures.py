@@ -19,7 +19,7 @@ from appliance.scan.focus.frames import Seen
 from appliance.scan.focus.search import Focused, View
 from appliance.scan.focus.surface import Observation, Prediction
 from appliance.scan.focus.survey import Survey
-from appliance.scan.pace import Checks, Haste
+from appliance.scan.pace import MEMORY, Checks, Haste, Share
 from appliance.scan.plan import PlannedField
 from appliance.scan.reader import Capture
 from appliance.settings import FocusSection
@@ -123,10 +123,12 @@ def run(
     judge: bool = True,
     checks: bool = False,
     below_um: float = 0.0,
+    haste: Haste | None = None,
 ) -> tuple[Verdicts, list[Capture], Heights]:
     verdicts = Verdicts(scope, frozenset(unsettled), below_um)
     if not checks:
         monkeypatch.setattr(captures, "Checks", lambda: Checks(due=1_000))
+    monkeypatch.setattr(captures, "Haste", lambda: haste or Haste(Share(counted=MEMORY)))
     verdicts.put_into(monkeypatch)
     heights = Heights()
     view = replace(_VIEW, judge=object() if judge else None)
@@ -339,8 +341,8 @@ def test_where_one_frame_often_leaves_it_open_two_are_taken_in_passing(
     scope: Microscope, monkeypatch: pytest.MonkeyPatch, one: float, below_dof: float
 ) -> None:
     """Around the expected height where one seldom does."""
-    monkeypatch.setattr(captures, "Haste", lambda: Haste(one=one, noted=1 - 4 * len(FIELDS)))
     monkeypatch.setattr(pace, "_TRY_EVERY", 4 * len(FIELDS))
-    verdicts, found, _ = run(scope, monkeypatch, {2}, below_um=below_dof * OPTICS.dof_um)
+    haste = Haste(Share(one, MEMORY), Share(counted=MEMORY), noted=1)
+    verdicts, found, _ = run(scope, monkeypatch, {2}, below_um=below_dof * OPTICS.dof_um, haste=haste)
     assert [entry[:2] for entry in verdicts.log[-3:]] == [("stayed", 2), ("judged", 6), ("stayed", 7)]
     assert [capture.focus.exposures for capture in found] == [2, 2, 2, 2, 2, 3, 2, 1]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.scan.focus.estimate import Sample, fit_peak, missing_sample
+from appliance.scan.focus.estimate import Peak, Sample, Width, fit_peak, missing_sample, template_peak
 
 WIDTH = 2.0  # all heights in depths of field
 STEP = 0.8
@@ -58,6 +59,32 @@ def test_sigma_covers_the_error() -> None:
         scores.append((found.z_um - peak) / found.sigma_um)
     assert float(np.mean(np.abs(scores) < 2)) > 0.95
     assert float(np.std(scores)) > 0.1, "a sigma this large says nothing"
+
+
+@pytest.mark.parametrize("heights", [(-0.25, 0.25), (-0.5, 0.0, 0.5), (-1.0, -0.25, 0.25)])
+@pytest.mark.parametrize("error", [0.05, 0.12])
+def test_peaks_are_as_far_from_the_sharpest_frame_as_is_said_though_heights_err(
+    heights: tuple[float, ...], error: float
+) -> None:
+    rng = np.random.default_rng(7)
+    scores, plain = [], []
+    for _ in range(300):
+        peak, width = float(rng.uniform(-0.3, 0.3)), float(rng.normal(WIDTH, 0.15 * WIDTH))
+        real = np.array(heights) + rng.normal(0, error, len(heights))
+        taken = [
+            Sample(z, curve(at, peak, width) * float(rng.normal(1, 0.01)), 0.2)
+            for z, at in zip(heights, real, strict=True)
+        ]
+        best = int(np.argmax([sample.value for sample in taken]))
+        expected = Peak(peak + float(rng.normal(0, 0.3)), 0.3, 1.0, "expected", WIDTH)
+        for kept, height_error in ((scores, error), (plain, 0.0)):
+            found = template_peak(taken, Width(WIDTH, 0.15), expected, height_error)
+            if found.reason == "template":
+                off = real[best] - peak
+                kept.append((heights[best] - found.z_um - off) / found.sigma_um)
+    assert len(scores) > 150
+    assert 0.6 < float(np.sqrt(np.mean(np.square(scores)))) < 1.3
+    assert float(np.mean(np.square(plain))) > 1.3 * float(np.mean(np.square(scores)))
 
 
 def test_more_samples_say_more() -> None:

@@ -13,6 +13,7 @@ from appliance.scan.focus.baseline import Baseline
 from appliance.scan.focus.curve import sharpness_curve, shoot
 from appliance.scan.focus.estimate import Width
 from appliance.scan.focus.frames import APART_DOF, Seen, settle_frames
+from appliance.scan.focus.judge import Judgement, SlideJudge
 from appliance.scan.focus.search import Focused, View
 from appliance.scan.focus.surface import Prediction
 from appliance.settings import FocusSection
@@ -42,6 +43,43 @@ def test_nothing_on_the_glass_is_blank() -> None:
     found = settled(PaintedSlide([(clear(), 0.0)]), BEST)
     assert isinstance(found, Focused)
     assert found.outcome is Outcome.BLANK
+
+
+class Deaf(SlideJudge):
+    """A judge to whom no frame is familiar."""
+
+    def __init__(self) -> None:
+        pass
+
+    def judge(self, features: object, prior_um: float, prior_sigma_um: float, tolerance_um: float) -> Judgement:
+        return Judgement(prior_um, prior_sigma_um, 0.0, familiar=False)
+
+
+def pair(expected_um: float, first_um: float) -> Focused | Seen:
+    """Two frames of which the judge tells nothing."""
+    heights = [first_um, first_um + APART_DOF * DOF_UM]
+    slide, view = PaintedSlide([(cells(), 0.0)]), replace(UNJUDGED, judge=Deaf())
+    taken = [slide.expose_at(z) for z in heights]
+    return settle_frames(taken, heights, Prediction(expected_um, 0.3 * DOF_UM), view, FocusSection(), OPTICS)
+
+
+@pytest.mark.parametrize("first_dof", [-0.35, -0.25, -0.15])
+def test_two_frames_that_the_judge_does_not_know_are_compared_but_want_a_third_beyond_them(first_dof: float) -> None:
+    """The middle one of these is as sharp in both, which might also be a stage that does not move."""
+    first_um = BEST + first_dof * DOF_UM
+    found = pair(BEST, first_um)
+    assert isinstance(found, Seen)
+    assert len(found.shots) == 2
+    assert found.next_um is not None
+    beyond_um = max(first_um - found.next_um, found.next_um - first_um - APART_DOF * DOF_UM)
+    assert beyond_um == pytest.approx(APART_DOF * DOF_UM)
+
+
+def test_a_peak_outside_both_frames_is_where_the_third_is_taken() -> None:
+    found = pair(BEST, BEST + 0.45 * DOF_UM)
+    assert isinstance(found, Seen)
+    assert found.next_um is not None
+    assert abs(found.next_um - BEST) < 0.3 * DOF_UM
 
 
 class OneFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.scan.pace import Checks, Haste
+from appliance.scan.pace import MEMORY, Checks, Haste, Share
 
 
 def after(taken: int | None, settled_by: list[int | None]) -> Haste:
@@ -41,15 +41,24 @@ def test_staying_ends_when_few_frames_do_again() -> None:
 
 
 def test_the_first_of_two_frames_around_the_height_speaks_against_one_no_more() -> None:
-    haste = Haste(one=0.3, noted=1)
+    haste = Haste(Share(0.3, MEMORY), Share(counted=MEMORY), noted=1)
     around = []
-    for _ in range(100):
+    for _ in range(200):
         around.append(haste.around)
         assert haste.frames() == 2 or not haste.around
         haste.note(2, 2 if haste.around else 1, beside=haste.around)
-    assert around[:7] == [True, True, True, False, True, True, True]
-    assert not any(around[50:])
+    assert around[:9] == [True] * 7 + [False, True]
+    assert not any(around[100:])
     assert haste.frames() == 1
+
+
+def test_the_first_fields_tell_sooner_than_all_later_ones() -> None:
+    early, late = Share(), Share(counted=MEMORY)
+    for share in (early, late):
+        for _ in range(3):
+            share.note(true=False)
+    assert early.value < 0.7
+    assert late.value > 0.8
 
 
 def test_checks_become_rarer() -> None:
