@@ -104,7 +104,9 @@ class Course:
         shown = truths[kept.frame_id or camera.exposures]
         off_um = None if kept.frame_id is None else shown.off_um
         exposures = camera.exposures - before if kept.exposures is None else kept.exposures
-        self.visits.append(Visit(off_um, shown.blank, kept.in_focus, exposures, shown.at_edge))
+        over_um = kept.expected_over_um
+        expected_um = None if off_um is None or over_um is None else off_um + over_um
+        self.visits.append(Visit(off_um, shown.blank, kept.in_focus, exposures, shown.at_edge, expected_um))
 
     def spent(self) -> Spent:
         """In all, so far."""

@@ -193,7 +193,8 @@ class Captures:
     def _captured(self, field: PlannedField, focused: Focused, spent: Meter) -> Capture:
         """Learn from a field, and account for all that it took. spent: on it before."""
         if (peak := focused.peak) is not None:
-            seen = Observation(field.x_um, field.y_um, peak.z_um, peak.sigma_um, self._rig.now_s())
+            sigma_um = self._known.view.on_stage(peak.sigma_um)
+            seen = Observation(field.x_um, field.y_um, peak.z_um, sigma_um, self._rig.now_s())
             self._known.surface.add([seen])
         teach(self._known.view, focused)
         now_s = time.perf_counter()

@@ -61,12 +61,14 @@ class Setup:
 class Kept:
     """A field as the method leaves it: the frame it keeps, None when none, and whether it calls it in focus.
 
-    exposures: taken for it, where they were not all taken during this visit.
+    exposures: taken for it, where they were not all taken during this visit. expected_over_um: by how much the height
+    expected before lay over the kept frame's; None where the method expects none.
     """
 
     frame_id: int | None
     in_focus: bool
     exposures: int | None = None
+    expected_over_um: float | None = None
 
 
 class Visitor(Protocol):

@@ -26,7 +26,9 @@ class Ours:
         """The next field that is settled. A frame counts as kept where the field is usable."""
         done = next(self._captures)
         kept = done.frame is not None and done.outcome is Outcome.USABLE
-        return Kept(done.frame.frame_id if kept and done.frame else None, kept, done.focus.exposures)
+        surveyed, expected_um = done.meter.exposures == 0, done.focus.predicted_z_um
+        over_um = None if surveyed or expected_um is None else expected_um - done.focus.z_um
+        return Kept(done.frame.frame_id if kept and done.frame else None, kept, done.focus.exposures, over_um)
 
 
 def ours(focus: FocusSection, curve: AxialCurve | None) -> Method:

@@ -26,13 +26,13 @@ _WIDTHS = 13
 _LONGEST_STRIDE = 2.5
 _MISFIT = 4.0
 """Squared deviations per sample, in standard deviations, that no focus curve explains: something else has changed."""
-_HEIGHTS, _DEPTH = 1.2, 0.02
+_HEIGHTS, _DEPTH = 1.3, 0.02
 """What frames cannot know: the errors of their heights, which are multiplied by this, as the steepness of the curve
 changes along them; and the depth of the specimen, as a share of the width. Measured on frames of known height of two
 twin slides, with plain and with doubled errors: misses are then 0.8 to 1.2 of what is claimed."""
-_SAME = 0.01
-"""Share by which samples at two heights differ at least, but for rare pairs on either side of the peak; a device that
-does not move shows the same at both."""
+_SAME, _PAIR = 0.01, 2
+"""Share by which samples at more than two heights differ at least; a device that does not move shows the same at all.
+Two may be alike on either side of the peak."""
 _OUTSIDE = 0.3
 """How far beyond two samples their peak may lie, as a share of their distance; further out they only tell the side."""
 _TRUST = {"edge": 0.3, "two peaks": 0.5, "inconsistent": 0.2, "bracketed": 1.0, "template": 1.0}
@@ -147,7 +147,8 @@ def template_peak(samples: Sequence[Sample], width: Width, expected: Peak, heigh
     noise = np.array([s.sigma for s in ordered])
     best, low = int(value.argmax()), int(value.argmin())
     top = float(value[best])
-    if top <= 0 or top - float(value[low]) < 4 * math.hypot(noise[best], noise[low]) + _SAME * top:
+    alike = top - float(value[low]) < 4 * math.hypot(noise[best], noise[low]) + _SAME * top
+    if top <= 0 or (alike and len(ordered) > _PAIR):
         return Peak(float(z[best]), math.inf, 0.0, "flat", width.um)
     near, far = _MODEL_ERROR
     error = np.hypot(noise / top, near + far * (1 - value / top))

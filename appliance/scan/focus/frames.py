@@ -34,7 +34,7 @@ _SURE_ALONE = 0.99
 four twin slides at NA 0.50: misses are 0.6 to 1.0 of what judge and surface claim together, and none kept lay beyond
 0.4 of a depth of field."""
 _SURE_PREDICTION_DOF = 1.0
-APART_DOF = 0.5
+APART_DOF = 0.4
 """Least distance of two frames that are compared. Measured on twin stacks: at a quarter, the error of the heights
 themselves weighs more than what is won."""
 _PAIR, _UNJUDGED = 2, 3
@@ -133,8 +133,6 @@ def compare(search: Search, expected: Prediction, *, judged: bool = True) -> Foc
         return nothing(search)
     left_open = Seen(expected, tuple(search.shots))
     peak = search.template(Peak(expected.z_um, expected.sigma_um, 1.0, "expected", search.width.um))
-    if peak.reason == "flat" and len(search.shots) == _PAIR:
-        return replace(left_open, next_um=_beyond_um(search, expected.z_um))
     if peak.reason not in {"template", "edge"} or _contradicts(peak, expected):
         return left_open
     shot = search.nearest(peak.z_um)
@@ -177,16 +175,11 @@ def _second_um(first_um: float, expected_um: float, optics: FocusOptics) -> floa
 
 def _further_um(search: Search, peak: Peak) -> float:
     """Where to take one more frame: at the peak; beyond the nearer end where it is well surrounded already."""
-    if abs(search.nearest(peak.z_um).z_um - peak.z_um) >= APART_DOF * search.dof_um / 2:
-        return peak.z_um
-    return _beyond_um(search, peak.z_um)
-
-
-def _beyond_um(search: Search, near_um: float) -> float:
-    """A height outside all frames so far, on the side of near_um."""
-    low_um, high_um = min(shot.z_um for shot in search.shots), max(shot.z_um for shot in search.shots)
     apart_um = APART_DOF * search.dof_um
-    return low_um - apart_um if near_um - low_um < high_um - near_um else high_um + apart_um
+    if abs(search.nearest(peak.z_um).z_um - peak.z_um) >= apart_um / 2:
+        return peak.z_um
+    low_um, high_um = min(shot.z_um for shot in search.shots), max(shot.z_um for shot in search.shots)
+    return low_um - apart_um if peak.z_um - low_um < high_um - peak.z_um else high_um + apart_um
 
 
 def surely_within(off_um: float, sigma_um: float, search: Search) -> bool:

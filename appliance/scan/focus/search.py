@@ -71,6 +71,10 @@ class View:
     judge: SlideJudge | None = None
     height_um: float = 0.0
 
+    def on_stage(self, sigma_um: float) -> float:
+        """Deviation of a peak from heights asked for, where it is known to sigma_um from where a frame really is."""
+        return math.hypot(sigma_um, self.height_um)
+
 
 class Search:
     """The exposures of one field, bounded in number and height."""
@@ -82,7 +86,7 @@ class Search:
         self._view = view
         self.most = settings.max_exposures
         self.optics = optics
-        self.prediction = prediction
+        self.prediction = Prediction(prediction.z_um, view.on_stage(prediction.sigma_um))
         self.width = view.width
         self.dof_um = optics.dof_um
         self.step_um = settings.bracket_step_dof * optics.dof_um

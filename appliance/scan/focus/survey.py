@@ -202,7 +202,8 @@ class _Surveyor:
         if peak is None:
             return False
         self._widths.append(peak.width_um)
-        self._surface.add([Observation(*place, peak.z_um, peak.sigma_um, self._device.now_s())])
+        sigma_um = self._view().on_stage(peak.sigma_um)
+        self._surface.add([Observation(*place, peak.z_um, sigma_um, self._device.now_s())])
         teach(replace(self._view(), judge=self._judge), field)
         if field.outcome is Outcome.USABLE:
             self._settled.append((place, field))

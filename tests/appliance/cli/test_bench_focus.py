@@ -58,6 +58,13 @@ def test_a_field_without_a_kept_frame_is_outside_but_not_unflagged() -> None:
     assert figures([replace(visits[2], in_focus=True)], SPENT, DOF_UM)["unflagged_out_of_focus"] == 1.0
 
 
+def test_heights_expected_beforehand_count_where_a_frame_was_kept_and_something_was_expected() -> None:
+    visits = [Visit(0.1, False, True, 1, expected_um=off_um) for off_um in (0.9, -0.9, 1.1, None)]
+    blank = Visit(None, True, False, 1, expected_um=5.0)
+    assert figures([*visits, blank], SPENT, DOF_UM)["expected_within_half_dof"] == pytest.approx(2 / 3)
+    assert figures([blank], SPENT, DOF_UM)["expected_within_half_dof"] is None
+
+
 def test_a_field_of_which_nobody_can_say_whether_it_is_blank_is_left_out() -> None:
     doubtful = [Visit(None, False, False, 1, at_edge=True), Visit(9.0, True, True, 5, at_edge=True)]
     found = figures([Visit(0.0, False, True, 1), *doubtful], SPENT, DOF_UM)
