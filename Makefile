@@ -8,7 +8,7 @@ SERIES := $(shell $(PYTHON) -c 'import sys; print("py3%d" % sys.version_info[1])
 CONSTRAINTS := constraints/$(SERIES).txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-engine bench-twin bench-focus-curves bench-witness bench-grades bench-stopping bench-focus bench-host bench-overlap test-train train-afb train-afb-450 train-serous release clean
+.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-engine bench-twin bench-focus-curves bench-witness bench-grades bench-stopping bench-focus bench-judge bench-host bench-overlap test-train train-afb train-afb-450 train-serous release clean
 
 install: $(VENV)/.installed
 
@@ -65,6 +65,10 @@ FIELDS ?= 200
 HARSH ?=
 bench-focus: $(VENV)/.installed-bench
 	$(BIN)/cytoscan bench focus --slides 1 --fields $(FIELDS) --seed 971 --na $(NA) $(HARSH) --curve build/bench/curve-$(NA)$(HARSH).npz --json build/bench/focus-$(NA)$(HARSH).json --plot build/bench/focus-$(NA)$(HARSH).svg
+
+# Ways to judge one picture, side by side.
+bench-judge: $(VENV)/.installed-test
+	$(BIN)/python -m tests.appliance.scan.judge_candidates --na $(NA) --slides 3 --json build/bench/judge-$(NA).json
 
 # The host's own share of a field, on one core.
 bench-host: install

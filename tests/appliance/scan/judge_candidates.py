@@ -1,7 +1,7 @@
 """Ways to tell a frame's height from itself, side by side: `python -m tests.appliance.scan.judge_candidates --help`.
 
-All learn from the same z-stacks of one twin slide and are asked about the same frames of another one, of which each has
-been shown a frame near focus of four fields, as a survey would.
+All learn from the same z-stacks of one twin slide and are asked about the same frames of others, of each of which they
+have been shown a frame near focus of four fields, as a survey would.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from .microscope import Microscope
 Floats = NDArray[np.float64]
 Judge = Callable[[Floats], float]
 """From the features of a frame to its height over best focus, µm."""
+Candidate = Callable[[Sequence[Stack], FocusOptics, Sequence[tuple[Floats, float]]], Judge]
 SHOWN = 4
 _ASKED_DOF = 1.5
 _RIDGE = 1.0
@@ -106,7 +107,7 @@ def _judge(curve: AxialCurve, optics: FocusOptics, shown: Sequence[tuple[Floats,
     return lambda seen: judge.judge(seen, 0.0, 100.0 * optics.dof_um, optics.dof_um / 2).offset_um
 
 
-CANDIDATES = {
+CANDIDATES: dict[str, Candidate] = {
     "blue over red, one number": one_ratio,
     "ridge regression": regression,
     "linear discriminant": one_covariance,
@@ -115,30 +116,44 @@ CANDIDATES = {
 }
 
 
-def compare(learned: Sequence[Stack], unseen: Sequence[Stack], optics: FocusOptics) -> dict[str, dict[str, float]]:
-    """Errors in µm of frames within one and a half depths of field, on a slide that nobody learned from."""
-    shown = [
-        (s.features[i], float(s.offset_um[i])) for s in unseen[:SHOWN] for i in [int(np.abs(s.offset_um).argmin())]
-    ]
+def compare(
+    learned: Sequence[Stack], slides: Sequence[Sequence[Stack]], optics: FocusOptics
+) -> dict[str, dict[str, float]]:
+    """Errors in µm of frames within one and a half depths of field, on slides that nobody learned from.
+
+    lowest_p95_of_slides_um, highest_p95_of_slides_um: the 95th percentile of single slides.
+    """
     table = {}
     for name, candidate in CANDIDATES.items():
-        judge = candidate(learned, optics, shown)
-        pairs = [
-            (judge(features) - offset, offset)
-            for stack in unseen[SHOWN:]
-            for offset, features in zip(stack.offset_um, stack.features, strict=True)
-            if abs(offset) <= _ASKED_DOF * optics.dof_um
-        ]
-        error, offset = np.array(pairs).T
+        asked = [_asked(candidate, learned, unseen, optics) for unseen in slides]
+        error, offset = np.concatenate(asked).T
         beyond = np.abs(offset) > optics.dof_um / 2
+        each = [round(float(np.quantile(np.abs(one[:, 0]), 0.95)), 3) for one in asked]
         table[name] = {
-            "frames": len(pairs),
+            "frames": len(error),
             "median_um": round(float(np.median(np.abs(error))), 3),
             "p95_um": round(float(np.quantile(np.abs(error), 0.95)), 3),
+            "lowest_p95_of_slides_um": min(each),
+            "highest_p95_of_slides_um": max(each),
             "within_half_dof": round(float((np.abs(error) <= optics.dof_um / 2).mean()), 4),
             "wrong_side": round(float((np.sign(error + offset) != np.sign(offset))[beyond].mean()), 4),
         }
     return table
+
+
+def _asked(candidate: Candidate, learned: Sequence[Stack], unseen: Sequence[Stack], optics: FocusOptics) -> Floats:
+    """(n, 2): error and true height of the frames of one slide."""
+    shown = [
+        (s.features[i], float(s.offset_um[i])) for s in unseen[:SHOWN] for i in [int(np.abs(s.offset_um).argmin())]
+    ]
+    judge = candidate(learned, optics, shown)
+    pairs = [
+        (judge(features) - offset, offset)
+        for stack in unseen[SHOWN:]
+        for offset, features in zip(stack.offset_um, stack.features, strict=True)
+        if abs(offset) <= _ASKED_DOF * optics.dof_um
+    ]
+    return np.array(pairs)
 
 
 def main() -> None:
@@ -146,7 +161,8 @@ def main() -> None:
     parser.add_argument("--magnification", type=int, choices=(450, 900), default=450)
     parser.add_argument("--na", type=float)
     parser.add_argument("--fields", type=int, default=24)
-    parser.add_argument("--seed", type=int, default=940, help="of the slide learned from; the next one is judged")
+    parser.add_argument("--slides", type=int, default=1, help="slides that are judged")
+    parser.add_argument("--seed", type=int, default=940, help="of the slide learned from; the next ones are judged")
     parser.add_argument("--set", action="append", default=[], help="twin setting a.b=value")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -155,8 +171,8 @@ def main() -> None:
     if given.na:
         assignments.append(f"optics.na={given.na}")
     learned, optics = stacks_of(given.seed, given.fields, assignments)
-    unseen, _ = stacks_of(given.seed + 1, given.fields, assignments)
-    found = {"na": optics.na, "dof_um": optics.dof_um, **compare(learned, unseen, optics)}
+    slides = [stacks_of(given.seed + 1 + n, given.fields, assignments)[0] for n in range(given.slides)]
+    found = {"na": optics.na, "dof_um": optics.dof_um, **compare(learned, slides, optics)}
     sys.stdout.write(json.dumps(found, indent=2) + "\n")
     if given.json:
         write_json(given.json, found)
