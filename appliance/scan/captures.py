@@ -14,7 +14,7 @@ from itertools import groupby
 
 from appliance.records import FocusResult, Outcome
 from appliance.scan.focus.field import first_height_um, focus_field
-from appliance.scan.focus.frames import APART_DOF, Seen, settle_frames, teach
+from appliance.scan.focus.frames import APART_DOF, CHECK_APART_DOF, Seen, settle_frames, teach
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.focus.search import Focused, View
 from appliance.scan.focus.surface import Observation, Prediction
@@ -155,14 +155,15 @@ class Captures:
         goal = self._goal(onward)
         z_um = self._go_to(field, self._predict(field), self._known.view, below_um=self._below_um(check=check))
         prediction = self._predict(field)
-        heights_um = [min(z_um + n * APART_DOF * self._optics.dof_um, self._settings.max_z_um) for n in range(frames)]
+        apart_um = self._apart_um(check=check)
+        heights_um = [min(z_um + n * apart_um, self._settings.max_z_um) for n in range(frames)]
         taken = self._rig.expose_and_leave(heights_um, goal)
         found: Focused | Seen = Seen(prediction)
         if taken:
             found = settle_frames(taken, heights_um, prediction, self._view(check=check), self._settings, self._optics)
         settled_by = found.result.exposures if isinstance(found, Focused) else None
         if not check:
-            beside = abs(z_um - prediction.z_um) > APART_DOF / 4 * self._optics.dof_um
+            beside = abs(z_um - prediction.z_um) > apart_um / 4
             self._haste.note(frames, settled_by, beside=beside)
         if isinstance(found, Focused):
             return self._captured(field, found, Meter())
@@ -183,8 +184,12 @@ class Captures:
         """By how much the first of several frames lies under the expected height, so that they lie around it."""
         frames = self._haste.frames()
         if check and frames is not None:
-            return (_CHECK - 1) / 2 * APART_DOF * self._optics.dof_um
-        return (_PAIR - 1) / 2 * APART_DOF * self._optics.dof_um if frames == _PAIR and self._haste.around else 0.0
+            return (_CHECK - 1) / 2 * self._apart_um(check=True)
+        return (_PAIR - 1) / 2 * self._apart_um(check=False) if frames == _PAIR and self._haste.around else 0.0
+
+    def _apart_um(self, *, check: bool) -> float:
+        """Distance of frames in passing."""
+        return (CHECK_APART_DOF if check else APART_DOF) * self._optics.dof_um
 
     def _no_frame(self, prediction: Prediction, error: FrameTimeout) -> Focused:
         result = FocusResult(prediction.z_um, None, 0.0, "no frame", self._rig.meter.exposures, prediction.z_um)

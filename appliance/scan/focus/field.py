@@ -47,7 +47,7 @@ def focus_field(
     found = seen or look(search)
     while isinstance(found, Seen) and found.next_um is not None:
         search.expose(found.next_um)
-        found = compare(search, found.expected)
+        found = compare(search, found)
     if isinstance(found, Focused):
         return found
     if seen is not None:

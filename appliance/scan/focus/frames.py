@@ -34,11 +34,13 @@ _SURE_ALONE = 0.99
 four twin slides at NA 0.50: misses are 0.6 to 1.0 of what judge and surface claim together, and none kept lay beyond
 0.4 of a depth of field."""
 _SURE_PREDICTION_DOF = 1.0
-APART_DOF = 0.4
-"""Least distance of two frames that are compared. Measured on twin stacks: at a quarter, the error of the heights
-themselves weighs more than what is won."""
-_PAIR, _UNJUDGED = 2, 3
-"""Frames that settle a field, and one of which the judge tells nothing."""
+APART_DOF, CHECK_APART_DOF = 0.4, 0.5
+"""Distance of two frames that are compared: wider apart, neither lies surely near enough to a peak between them;
+nearer, their heights' errors weigh more than what is won. And of three that are compared without the judge. Measured
+on twin slides."""
+_PAIR, _INSIDE_DOF = 2, 0.1
+"""How far within their ends frames of which the judge tells nothing must show the peak: frames that are sharper towards
+one end look alike near focus and two depths of field away."""
 _ASTRAY = 3.0
 """Standard deviations by which two frames may contradict what was expected; beyond, the peak is bracketed."""
 
@@ -48,11 +50,13 @@ class Seen:
     """What frames left open. expected: where best focus lies by all that was known before they were compared.
 
     shots: the frames. next_um: height of the one that is wanted next; None where they told nothing, or what cannot be.
+    judged: whether the judge told anything of them.
     """
 
     expected: Prediction
     shots: tuple[Shot, ...] = ()
     next_um: float | None = None
+    judged: bool = False
 
 
 def can_be_judged(prediction: Prediction, view: View, optics: FocusOptics) -> bool:
@@ -80,7 +84,7 @@ def settle_frames(
         return found
     for height_um in heights_um[1:]:
         search.expose(height_um)
-    return compare(search, found.expected, judged=found.next_um is not None)
+    return compare(search, found)
 
 
 def teach(view: View, focused: Focused) -> None:
@@ -120,28 +124,28 @@ def look(search: Search) -> Focused | Seen:
     if off_um <= search.keep_um if search.exact else found.within >= _SURE_ALONE:
         return search.kept(shot, off_um, _as_peak(search, shot.z_um, found))
     expected = Prediction(shot.z_um - found.offset_um, found.sigma_um)
-    return Seen(expected, (shot,), _second_um(shot.z_um, expected.z_um, search.optics))
+    return Seen(expected, (shot,), _second_um(shot.z_um, expected.z_um, search.optics), judged=True)
 
 
-def compare(search: Search, expected: Prediction, *, judged: bool = True) -> Focused | Seen:
+def compare(search: Search, before: Seen) -> Focused | Seen:
     """Two frames or more: the one that is surely near enough, or what is open where none is or they contradict it.
 
-    judged: whether the judge has told anything of them. Where not, it takes three: two far from focus can look like two
-    near it.
+    before: what was left open by fewer.
     """
     if search.hidden() > HIDDEN or search.empty():
         return nothing(search)
-    left_open = Seen(expected, tuple(search.shots))
+    expected = before.expected
+    left_open = replace(before, shots=tuple(search.shots), next_um=None)
     peak = search.template(Peak(expected.z_um, expected.sigma_um, 1.0, "expected", search.width.um))
     if peak.reason not in {"template", "edge"} or _contradicts(peak, expected):
         return left_open
     shot = search.nearest(peak.z_um)
     off_um = abs(shot.z_um - peak.z_um)
     near = off_um <= search.keep_um if search.exact else surely_within(off_um, peak.sigma_um, search)
-    if peak.reason == "template" and near and len(search.shots) >= (_PAIR if judged else _UNJUDGED):
+    if peak.reason == "template" and near and (before.judged or _surrounded(search, peak)):
         off_um = math.hypot(off_um, peak.sigma_um)
         return search.kept(shot, off_um, _without(peak, search.prediction), _witness(search))
-    if len(search.shots) >= min(_LOOKS, search.most) or off_um < search.least_um:
+    if len(search.shots) >= min(_LOOKS, search.most):
         return left_open
     return replace(left_open, next_um=_further_um(search, peak))
 
@@ -173,10 +177,17 @@ def _second_um(first_um: float, expected_um: float, optics: FocusOptics) -> floa
     return min(expected_um, first_um - least_um)
 
 
+def _surrounded(search: Search, peak: Peak) -> bool:
+    """Whether three frames or more lie on both sides of the peak."""
+    inside_um = _INSIDE_DOF * search.dof_um
+    low_um, high_um = min(shot.z_um for shot in search.shots), max(shot.z_um for shot in search.shots)
+    return len(search.shots) > _PAIR and low_um + inside_um <= peak.z_um <= high_um - inside_um
+
+
 def _further_um(search: Search, peak: Peak) -> float:
     """Where to take one more frame: at the peak; beyond the nearer end where it is well surrounded already."""
     apart_um = APART_DOF * search.dof_um
-    if abs(search.nearest(peak.z_um).z_um - peak.z_um) >= apart_um / 2:
+    if abs(search.nearest(peak.z_um).z_um - peak.z_um) > (search.keep_um if search.exact else apart_um / 2):
         return peak.z_um
     low_um, high_um = min(shot.z_um for shot in search.shots), max(shot.z_um for shot in search.shots)
     return low_um - apart_um if peak.z_um - low_um < high_um - peak.z_um else high_um + apart_um

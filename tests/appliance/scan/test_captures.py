@@ -15,7 +15,7 @@ from appliance.scan import captures, pace
 from appliance.scan.captures import Captures
 from appliance.scan.focus.baseline import Baseline
 from appliance.scan.focus.estimate import Peak, Width
-from appliance.scan.focus.frames import Seen
+from appliance.scan.focus.frames import APART_DOF, CHECK_APART_DOF, Seen
 from appliance.scan.focus.search import Focused, View
 from appliance.scan.focus.surface import Observation, Prediction
 from appliance.scan.focus.survey import Survey
@@ -83,7 +83,7 @@ class Verdicts:
         self, how: str, frames: Sequence[Frame], heights_um: Sequence[float], prediction: Prediction
     ) -> Focused | Seen:
         index = self.index(prediction)
-        below_um = OPTICS.dof_um / 2 if how == "compared" else self.below_um
+        below_um = CHECK_APART_DOF * OPTICS.dof_um if how == "compared" else self.below_um
         assert heights_um[0] == pytest.approx(prediction.z_um - below_um, abs=1e-6)
         self.log.append((how, index, self.scope._under_way is not None))
         if index in self.unsettled:
@@ -336,7 +336,7 @@ def test_some_fields_are_focused_without_the_judge_and_all_are_shown_to_it(
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("one", "below_dof"), [(0.7, 0.0), (0.3, 0.25)])
+@pytest.mark.parametrize(("one", "below_dof"), [(0.7, 0.0), (0.3, APART_DOF / 2)])
 def test_where_one_frame_often_leaves_it_open_two_are_taken_in_passing(
     scope: Microscope, monkeypatch: pytest.MonkeyPatch, one: float, below_dof: float
 ) -> None:
