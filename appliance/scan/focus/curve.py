@@ -23,9 +23,13 @@ _TO_INK = 0.25
 """The same as a share of the ink."""
 _FLOOR_ERROR = 0.03
 """Relative error of the noise floor. Measured on the twin: gain within 1 to 3 %."""
+_NOISE = 3.0
+"""Standard deviations of noise that a frame has to show besides."""
 _SPARSE = 0.05
 """Share of structured blocks below which only those near structure are asked: noise of all others would drown them."""
 _NEAR_BLOCKS = 2
+_SPECKS = 10
+"""Blocks; a cell of an effusion at 450x covers two to four, a ball of cells some dozens."""
 _FAINT = 6.0
 """Standard deviations of noise below which a block's peak is not trusted as its weight."""
 
@@ -71,14 +75,22 @@ def is_empty(shots: Sequence[Shot], *, inked: bool = False) -> bool:
     return bool((structured & readable_blocks(shots)).sum() < max(_FEWEST_BLOCKS, share * structured.size))
 
 
+def are_specks(shots: Sequence[Shot]) -> bool:
+    """Whether all that any frame shows is smaller than a few cells."""
+    structured = np.logical_or.reduce([shot.content.structured for shot in shots])
+    return bool((structured & readable_blocks(shots)).sum() <= _SPECKS)
+
+
 def is_faint(shots: Sequence[Shot], baseline: Baseline) -> bool:
-    """Whether no frame holds more energy than the noise floor itself is uncertain by."""
+    """Whether no frame holds more energy than the noise floor is uncertain by, and noise itself adds."""
     blocks = _telling_blocks(shots)
-    return all(
-        float(baseline.excess(shot.measurement)[blocks].sum())
-        <= _FLOOR_ERROR * float(baseline.floor(shot.measurement)[blocks].sum())
-        for shot in shots
-    )
+
+    def shows(measured: Measurement) -> bool:
+        noise = float(np.square(baseline.scatter(measured)[blocks]).sum()) ** 0.5
+        unsure = _FLOOR_ERROR * float(baseline.floor(measured)[blocks].sum())
+        return bool(float(baseline.excess(measured)[blocks].sum()) > unsure + _NOISE * noise)
+
+    return not any(shows(shot.measurement) for shot in shots)
 
 
 def sharpness_curve(shots: Sequence[Shot], baseline: Baseline, evenness: float = 0.0) -> list[Sample]:

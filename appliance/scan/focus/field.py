@@ -19,6 +19,7 @@ from appliance.scan.focus.surface import Prediction
 from appliance.settings import FocusSection
 
 _FLAT = "not focused: flat"
+_SPECKS = "not focused: specks away from the expected height"
 
 
 def focus_field(
@@ -79,9 +80,11 @@ def _bracketed(search: Search) -> Focused:
     for start_um in (around_um - search.step_um, around_um):
         if not search.shots or abs(search.nearest(start_um).z_um - start_um) > search.step_um / 2:
             search.expose(start_um)
-    if search.hidden() > HIDDEN or search.empty():
+    if search.hidden() > HIDDEN or search.empty() or search.faint():
         return nothing(search)
     while search.left > 0 and (z_um := search.missing()) is not None:
+        if search.strays(z_um):
+            return search.without(Outcome.FAILED, _SPECKS)
         search.expose(z_um)
     return _finish(search)
 

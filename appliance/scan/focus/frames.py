@@ -180,7 +180,7 @@ def _second_um(first_um: float, expected_um: float, optics: FocusOptics) -> floa
 def _surrounded(search: Search, peak: Peak) -> bool:
     """Whether three frames or more lie on both sides of the peak."""
     inside_um = _INSIDE_DOF * search.dof_um
-    low_um, high_um = min(shot.z_um for shot in search.shots), max(shot.z_um for shot in search.shots)
+    low_um, high_um = _ends_um(search)
     return len(search.shots) > _PAIR and low_um + inside_um <= peak.z_um <= high_um - inside_um
 
 
@@ -189,8 +189,14 @@ def _further_um(search: Search, peak: Peak) -> float:
     apart_um = APART_DOF * search.dof_um
     if abs(search.nearest(peak.z_um).z_um - peak.z_um) > (search.keep_um if search.exact else apart_um / 2):
         return peak.z_um
-    low_um, high_um = min(shot.z_um for shot in search.shots), max(shot.z_um for shot in search.shots)
+    low_um, high_um = _ends_um(search)
     return low_um - apart_um if peak.z_um - low_um < high_um - peak.z_um else high_um + apart_um
+
+
+def _ends_um(search: Search) -> tuple[float, float]:
+    """The lowest and the highest frame."""
+    heights_um = [shot.z_um for shot in search.shots]
+    return min(heights_um), max(heights_um)
 
 
 def surely_within(off_um: float, sigma_um: float, search: Search) -> bool:

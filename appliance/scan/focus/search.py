@@ -9,7 +9,7 @@ from typing import Protocol
 from appliance.records import FocusResult, Outcome
 from appliance.scan.focus.bands import bands_of
 from appliance.scan.focus.baseline import Baseline
-from appliance.scan.focus.curve import Shot, is_empty, is_faint, sharpness_curve, shoot
+from appliance.scan.focus.curve import Shot, are_specks, is_empty, is_faint, sharpness_curve, shoot
 from appliance.scan.focus.estimate import Peak, Sample, Width, fit_peak, missing_sample, template_peak
 from appliance.scan.focus.judge import Judgement, SlideJudge
 from appliance.scan.focus.optics import FocusOptics
@@ -126,6 +126,11 @@ class Search:
     def faint(self) -> bool:
         """Whether no shot shows more than noise might."""
         return is_faint(self.shots, self._view.baseline)
+
+    def strays(self, z_um: float) -> bool:
+        """Whether only specks would be followed to a height where the specimen is not expected: dirt on the glass."""
+        limit_um = max(self.dof_um, _REACH_SIGMA * self.prediction.sigma_um)
+        return abs(z_um - self.prediction.z_um) > limit_um and are_specks(self.shots)
 
     def peak(self) -> Peak:
         """The peak that the shots so far lie on; at least three."""

@@ -103,6 +103,17 @@ def test_dust_on_another_plane_is_not_chased() -> None:
     assert len(slide.log) == 2
 
 
+@pytest.mark.parametrize(("discs", "outcome"), [(2, Outcome.FAILED), (40, Outcome.USABLE)])
+def test_specks_are_not_followed_to_where_no_specimen_is_expected_but_specimen_is(discs: int, outcome: Outcome) -> None:
+    slide = PaintedSlide([(with_discs(clear(), discs, BLUE, seed=4), 0.0)])
+    expected = Prediction(BEST + 2.2 * DOF_UM, 0.2 * DOF_UM)
+    done = focus_field(slide, expected, VIEW, FocusSection(), OPTICS)
+    assert done.outcome is outcome
+    if outcome is Outcome.FAILED:
+        assert done.reason == "not focused: specks away from the expected height"
+        assert len(slide.log) <= 3
+
+
 def test_dust_and_ink_above_the_cells_do_not_draw_focus_away() -> None:
     dusty = with_discs(clear(), 8, (20.0, 20.0, 19.0), seed=9, px=5)
     done = focused(PaintedSlide([(cells(40), 0.0), (dusty, 3 * DOF_UM)]))
