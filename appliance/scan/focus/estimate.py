@@ -19,6 +19,9 @@ Floats = NDArray[np.float64]
 
 _MODEL_ERROR = (0.02, 0.1)
 """By how much real curves leave the Lorentz shape, as a share of their peak: at the peak, and more on the way down."""
+_COMPARED_ERROR = (0.01, 0.1)
+"""The same of frames that are compared: they lie near the peak, and the slide's own width is known. Measured on frames
+of known height of two twin slides: the rest at the peak is no more than what their heights err by."""
 _WIDTH_SPREAD = 0.35
 _PEDESTALS = np.array([0.0, 0.04, 0.1, 0.2])
 _POSITIONS = 241
@@ -150,7 +153,7 @@ def template_peak(samples: Sequence[Sample], width: Width, expected: Peak, heigh
     alike = top - float(value[low]) < 4 * math.hypot(noise[best], noise[low]) + _SAME * top
     if top <= 0 or (alike and len(ordered) > _PAIR):
         return Peak(float(z[best]), math.inf, 0.0, "flat", width.um)
-    near, far = _MODEL_ERROR
+    near, far = _COMPARED_ERROR
     error = np.hypot(noise / top, near + far * (1 - value / top))
     position, sigma, wide, misfit = _posterior(z, value / top, error, width, height_um, expected)
     beyond_um = max(float(z[0]) - position, position - float(z[-1]))
