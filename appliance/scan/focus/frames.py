@@ -141,7 +141,7 @@ def compare(search: Search, before: Seen) -> Focused | Seen:
         return left_open
     shot = search.nearest(peak.z_um)
     off_um = abs(shot.z_um - peak.z_um)
-    near = off_um <= search.keep_um if search.exact else surely_within(off_um, peak.sigma_um, search)
+    near = surely_within(off_um, peak.sigma_um, search) and (not search.exact or off_um <= search.keep_um)
     if peak.reason == "template" and near and (before.judged or _surrounded(search, peak)):
         off_um = math.hypot(off_um, peak.sigma_um)
         return search.kept(shot, off_um, _without(peak, search.prediction), _witness(search))
