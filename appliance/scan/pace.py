@@ -8,7 +8,6 @@ _BACK_S, _STAY_S, _SECOND_S, _FURTHER_S = 0.25, 0.045, 0.045, 0.09
 """What going back to a field costs; staying until its frame is read out and judged; a second frame in passing; and each
 further one of a field that is stayed at. Measured on the twin when one went back at the end of a row; along the next
 row it takes 0.15 to 0.19 s and is still counted as dearer, as drift and the stage's errors come between the frames."""
-_PAIR = 2
 MEMORY, _BEFORE = 20, 6
 """Fields over which shares are averaged, and for how many of them it counts what is expected before the first."""
 _SELDOM, _TRY_EVERY = 0.5, 8
@@ -48,7 +47,7 @@ class Haste:
         if not beside:
             self.by_one.note(true=settled_by == 1)
         if taken != 1:
-            self.by_two.note(true=settled_by is not None and settled_by <= _PAIR)
+            self.by_two.note(true=settled_by is not None and settled_by <= 2)
 
     @property
     def around(self) -> bool:

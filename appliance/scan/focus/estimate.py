@@ -32,7 +32,7 @@ _MISFIT = 4.0
 _HEIGHTS, _DEPTH = 1.3, 0.02
 """What frames cannot know: the errors of their heights, which are multiplied by this, as the steepness of the curve
 changes along them; and the depth of the specimen, as a share of the width. Measured on frames of known height of two
-twin slides, with plain and with doubled errors: misses are then 0.8 to 1.2 of what is claimed."""
+twin slides, with plain and with doubled errors: misses are then 0.7 to 1.2 of what is claimed."""
 _SAME, _PAIR = 0.01, 2
 """Share by which samples at more than two heights differ at least; a device that does not move shows the same at all.
 Two may be alike on either side of the peak."""

@@ -80,7 +80,7 @@ def _bracketed(search: Search) -> Focused:
     for start_um in (around_um - search.step_um, around_um):
         if not search.shots or abs(search.nearest(start_um).z_um - start_um) > search.step_um / 2:
             search.expose(start_um)
-    if search.hidden() > HIDDEN or search.empty() or search.faint():
+    if search.hidden() > HIDDEN or search.empty():
         return nothing(search)
     while search.left > 0 and (z_um := search.missing()) is not None:
         if search.strays(z_um):

@@ -31,16 +31,15 @@ _KEEP_DOF, _SURE = 0.45, 0.98
 this probability."""
 _SURE_ALONE = 0.99
 """A frame that is judged alone has to satisfy more: what the judge mistakes of a slide is not in its sigma. Measured on
-four twin slides at NA 0.50: misses are 0.6 to 1.0 of what judge and surface claim together, and none kept lay beyond
-0.4 of a depth of field."""
+three twin slides at NA 0.50: misses are 0.6 to 1.1 of what judge and surface claim together."""
 _SURE_PREDICTION_DOF = 1.0
 APART_DOF, CHECK_APART_DOF = 0.4, 0.5
 """Distance of two frames that are compared: wider apart, neither lies surely near enough to a peak between them;
 nearer, their heights' errors weigh more than what is won. And of three that are compared without the judge. Measured
 on twin slides."""
 _PAIR, _INSIDE_DOF = 2, 0.1
-"""How far within their ends frames of which the judge tells nothing must show the peak: frames that are sharper towards
-one end look alike near focus and two depths of field away."""
+"""Where the judge tells nothing it takes more than a pair, and this is how far within their ends frames must show the
+peak: such as are sharper towards one end look alike near focus and two depths of field away."""
 _ASTRAY = 3.0
 """Standard deviations by which two frames may contradict what was expected; beyond, the peak is bracketed."""
 

@@ -124,6 +124,7 @@ def run(
     checks: bool = False,
     below_um: float = 0.0,
     haste: Haste | None = None,
+    height_um: float = 0.0,
 ) -> tuple[Verdicts, list[Capture], Heights]:
     verdicts = Verdicts(scope, frozenset(unsettled), below_um)
     if not checks:
@@ -131,7 +132,7 @@ def run(
     monkeypatch.setattr(captures, "Haste", lambda: haste or Haste(Share(counted=MEMORY)))
     verdicts.put_into(monkeypatch)
     heights = Heights()
-    view = replace(_VIEW, judge=object() if judge else None)
+    view = replace(_VIEW, judge=object() if judge else None, height_um=height_um)
     known = Survey(True, "", heights, view, (), 0)  # type: ignore[arg-type]
     found = list(Captures(scope, known, FocusSection(), OPTICS).of(FIELDS))
     return verdicts, found, heights
@@ -146,6 +147,11 @@ def test_each_frame_is_judged_while_the_stage_is_on_its_way_but_for_the_last_of_
     assert [capture.focus.exposures for capture in found] == [1] * 8
     assert [seen.z_um - 3000.0 for seen in heights.seen] == list(range(8))
     assert all(capture.meter.exposures == 1 for capture in found)
+
+
+def test_the_surface_hears_by_how_much_heights_err(scope: Microscope, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, _, heights = run(scope, monkeypatch, set(), height_um=0.4)
+    assert [seen.sigma_um for seen in heights.seen] == pytest.approx([0.5] * 8)
 
 
 def test_what_a_frame_does_not_settle_is_visited_again_on_the_way_along_the_next_row(

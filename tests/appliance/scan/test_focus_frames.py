@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -80,6 +81,20 @@ def test_a_peak_outside_both_frames_is_where_the_third_is_taken() -> None:
     assert isinstance(found, Seen)
     assert found.next_um is not None
     assert abs(found.next_um - BEST) < 0.3 * DOF_UM
+
+
+@pytest.mark.parametrize("mode", ["fast", "exact"])
+@pytest.mark.parametrize(("height_dof", "settled"), [(0.05, True), (0.5, False)])
+def test_frames_settle_nothing_where_their_own_heights_are_unknown(
+    mode: Literal["fast", "exact"], height_dof: float, *, settled: bool
+) -> None:
+    heights = [BEST + n * CHECK_APART_DOF * DOF_UM for n in (-1, 0, 1)]
+    slide = PaintedSlide([(cells(), 0.0)])
+    view = replace(UNJUDGED, width=Width(DOF_UM, 0.4), height_um=height_dof * DOF_UM)
+    taken = [slide.expose_at(z) for z in heights]
+    expected = Prediction(BEST, 0.5 * DOF_UM)
+    found = settle_frames(taken, heights, expected, view, FocusSection(mode=mode), OPTICS)
+    assert isinstance(found, Focused if settled else Seen)
 
 
 class OneFrame:
