@@ -24,7 +24,7 @@ _STAIN_SHARE, _GREY_SHARE = 0.25, 0.15
 to an eighth, which the Bayer lattice adds at their edges; the stains of domain reference 5 reach 0.5 to 0.8."""
 _GREY = 0.06
 """Contrast of optical density from which something without colour counts as dust or a bubble's rim."""
-_SHARP = 6.0
+_SHARP = 20.0
 """Standard deviations of noise above which a block has texture."""
 _STAINED = 0.05
 _THICK = 0.6

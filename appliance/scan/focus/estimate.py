@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 _MODEL_ERROR = (0.02, 0.1)
 """By how much real curves leave the Lorentz shape, as a share of their peak: at the peak, and more on the way down."""
-_COMPARED_ERROR = (0.01, 0.1)
+_COMPARED_ERROR = (0.006, 0.1)
 """The same of frames that are compared: they lie near the peak, and the slide's own width is known. Measured on frames
 of known height of two twin slides: the rest at the peak is no more than what their heights err by."""
 _WIDTH_SPREAD = 0.35
@@ -29,7 +29,7 @@ _WIDTHS = 13
 _LONGEST_STRIDE = 2.5
 _MISFIT = 4.0
 """Squared deviations per sample, in standard deviations, that no focus curve explains: something else has changed."""
-_HEIGHTS, _DEPTH = 1.3, 0.02
+_HEIGHTS, _DEPTH = 1.3, 0.01
 """What frames cannot know: the errors of their heights, which are multiplied by this, as the steepness of the curve
 changes along them; and the depth of the specimen, as a share of the width. Measured on frames of known height of two
 twin slides, with plain and with doubled errors: misses are then 0.7 to 1.2 of what is claimed."""

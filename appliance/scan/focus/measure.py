@@ -31,9 +31,9 @@ _BLOCK = _BLOCK_PX // 2
 class Measurement:
     """One frame, reduced.
 
-    energy: float32 (rows, cols), one value per block of 32 x 32 px: mean squared difference of green pixels two pixels
-    apart (Brenner's measure along rows and columns, on the raw green lattice, so that noise stays white), in grey
-    levels squared. Source: Brenner et al., J. Histochem. Cytochem. 24 (1976) 100.
+    energy: float32 (rows, cols), one value per block of 32 x 32 px: mean squared difference of green samples two apart
+    (Brenner's measure along rows and columns, on the raw green lattice, so that noise stays white), in grey levels
+    squared. Source: Brenner et al., J. Histochem. Cytochem. 24 (1976) 100.
     cells: float32 (4 rows, 4 cols, 3), mean R, G, B per cell of 8 x 8 px, in grey levels,
     all three at the same place.
     """
@@ -99,11 +99,11 @@ def colour_planes(frame: Frame) -> Planes:
 
 
 def _energy(plane: NDArray[np.uint8]) -> FloatGrid:
-    """Mean squared difference of neighbours, rows plus columns, per block."""
-    across = cv2.absdiff(plane[:, 1:], plane[:, :-1])
-    down = cv2.absdiff(plane[1:], plane[:-1])
+    """Mean squared difference of samples two apart, rows plus columns, per block."""
+    across = cv2.absdiff(plane[:, 2:], plane[:, :-2])
+    down = cv2.absdiff(plane[2:], plane[:-2])
     squares = np.zeros(plane.shape, np.float32)
-    cv2.accumulateSquare(across, squares[:, :-1])
-    cv2.accumulateSquare(down, squares[:-1])
+    cv2.accumulateSquare(across, squares[:, 1:-1])
+    cv2.accumulateSquare(down, squares[1:-1])
     rows, cols = plane.shape
     return np.asarray(cv2.resize(squares, (cols // _BLOCK, rows // _BLOCK), interpolation=cv2.INTER_AREA), np.float32)
