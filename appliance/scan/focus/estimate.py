@@ -33,11 +33,15 @@ _HEIGHTS, _DEPTH = 1.3, 0.01
 """What frames cannot know: the errors of their heights, which are multiplied by this, as the steepness of the curve
 changes along them; and the depth of the specimen, as a share of the width. Measured on frames of known height of two
 twin slides, with plain and with doubled errors: misses are then 0.7 to 1.2 of what is claimed."""
+_SURPRISE = (0.1, 2.5)
+"""How often expected heights are off by more than they claim, as where the slide has a bump; and how much wider they
+scatter then."""
 _SAME, _PAIR = 0.01, 2
 """Share by which samples at more than two heights differ at least; a device that does not move shows the same at all.
 Two may be alike on either side of the peak."""
 _OUTSIDE = 0.3
-"""How far beyond two samples their peak may lie, as a share of their distance; further out they only tell the side."""
+"""How far beyond two samples their peak may lie, as a share of their distance, the error of heights included; further out
+they only tell the side."""
 _TRUST = {"edge": 0.3, "two peaks": 0.5, "inconsistent": 0.2, "bracketed": 1.0, "template": 1.0}
 _DIP = 0.12
 """How deep a valley between two maxima must be, as a share of the lower one, to count as two peaks."""
@@ -160,7 +164,7 @@ def template_peak(samples: Sequence[Sample], width: Width, expected: Peak, heigh
     reason = "template"
     if misfit > _MISFIT * len(z):
         reason = "inconsistent"
-    elif beyond_um > _OUTSIDE * float(z[-1] - z[0]):
+    elif beyond_um + height_um > _OUTSIDE * float(z[-1] - z[0]):
         reason = "edge"
     sigma = math.hypot(sigma, _DEPTH * width.um)
     return Peak(position, sigma, _TRUST[reason] * math.exp(-sigma / (0.5 * width.um)), reason, wide)
@@ -170,6 +174,8 @@ def _posterior(
     z: Floats, value: Floats, noise: Floats, usual: Width, height_um: float, expected: Peak | None = None
 ) -> tuple[float, float, float, float]:
     """Mean and deviation of the position, mean width, and the misfit of the best curve, prior on its width included.
+
+    The deviation is that of the wider side.
 
     By summing over a grid of positions, widths and pedestals. Positions count from where the highest sample was really
     taken. Seen from there the heights of all others err together by its error, and each by its own, and their values by
@@ -201,15 +207,22 @@ def _posterior(
     best = float(unlikely.min())
     log_posterior = 0.5 * (np.log(weight).sum(-1) + np.log(shared) - unlikely)
     if expected is not None:
-        log_posterior = log_posterior - 0.5 * ((position[..., 0] - expected.z_um) / expected.sigma_um) ** 2
+        log_posterior = log_posterior + _log_expected((position[..., 0] - expected.z_um) / expected.sigma_um)
     posterior = np.exp(log_posterior - log_posterior.max())
     posterior /= posterior.sum()
     along = posterior.sum(axis=(1, 2))
     places = position[:, 0, 0, 0]
     mean = float((along * places).sum())
-    sigma = math.sqrt(float((along * (places - mean) ** 2).sum()) + (spacing / 100) ** 2)
+    sides = [float((along * np.maximum(side * (places - mean), 0.0) ** 2).sum()) for side in (1, -1)]
+    sigma = math.sqrt(2 * max(sides) + (spacing / 100) ** 2)
     width = float((posterior.sum(axis=(0, 2)) * 2 * half[0, :, 0, 0]).sum())
     return mean, sigma, width, best
+
+
+def _log_expected(off: Floats) -> Floats:
+    """Logarithm of the prior, so many standard deviations from what was expected: now and then that is a bad guess."""
+    share, wider = _SURPRISE
+    return np.asarray(np.logaddexp(-0.5 * off**2, math.log(share / wider) - 0.5 * (off / wider) ** 2))
 
 
 def _two_peaks(value: Floats, noise: Floats) -> bool:
