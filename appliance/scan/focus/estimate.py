@@ -40,7 +40,7 @@ _SAME, _PAIR = 0.01, 2
 """Share by which samples at more than two heights differ at least; a device that does not move shows the same at all.
 Two may be alike on either side of the peak."""
 _OUTSIDE = 0.3
-"""How far beyond two samples their peak may lie, as a share of their distance, the error of heights included; further out
+"""How far beyond two samples their peak may lie, as a share of their distance, errors of height included; further out
 they only tell the side."""
 _TRUST = {"edge": 0.3, "two peaks": 0.5, "inconsistent": 0.2, "bracketed": 1.0, "template": 1.0}
 _DIP = 0.12
@@ -175,12 +175,11 @@ def _posterior(
 ) -> tuple[float, float, float, float]:
     """Mean and deviation of the position, mean width, and the misfit of the best curve, prior on its width included.
 
-    The deviation is that of the wider side.
-
-    By summing over a grid of positions, widths and pedestals. Positions count from where the highest sample was really
-    taken. Seen from there the heights of all others err together by its error, and each by its own, and their values by
-    as much as the curve is steep. Source: errors in variables, first order; Press et al., "Numerical Recipes" (2007),
-    15.3; inverse and determinant of the covariance by Sherman and Morrison, 2.7.
+    The deviation is that of the wider side. By summing over a grid of positions, widths and pedestals. Positions count
+    from where the highest sample was really taken. Seen from there the heights of all others err together by its error,
+    and each by its own, and their values by as much as the curve is steep. Source: errors in variables, first order;
+    Press et al., "Numerical Recipes" (2007), 15.3; inverse and determinant of the covariance by Sherman and Morrison,
+    2.7.
     """
     spacing = float(np.diff(z).max())
     position = np.linspace(z[0] - spacing, z[-1] + spacing, _POSITIONS)[:, None, None, None]

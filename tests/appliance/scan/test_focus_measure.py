@@ -35,6 +35,13 @@ def test_energy_of_an_empty_frame_is_the_photon_law(level: float) -> None:
     assert abs(float(flat_light().excess(measured).mean())) < 0.1
 
 
+def test_differences_are_of_samples_two_apart() -> None:
+    """Of a slope of one grey level a sample, along rows: two levels, squared."""
+    slope = np.tile(np.arange(64, dtype=np.uint8).repeat(2) + 100, (128, 1))
+    inner = measure(frame(slope)).energy[:, 1:-1]
+    assert inner == pytest.approx(np.full_like(inner, 4.0))
+
+
 def test_shapes_follow_the_frame_and_odd_rims_are_left_out() -> None:
     pixels = np.full((1208, 1928), 200, np.uint8)
     measured = measure(frame(pixels))
