@@ -13,7 +13,7 @@ from appliance.scan.focus.axial import AxialCurve
 from appliance.scan.focus.bands import FEATURES
 from appliance.scan.focus.optics import FocusOptics
 
-_FORMAT = 3
+_FORMAT = 4
 _SAME_SCALE = 0.02
 _REMEDY = "Measure it again with `cytoscan calibrate focus`."
 
