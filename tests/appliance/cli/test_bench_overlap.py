@@ -35,14 +35,14 @@ class Slow(FindsNothing):
 
 
 def overlap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float) -> dict[str, float]:
-    """One small field drawn at few heights, and in this process."""
+    """One small field drawn in this process, at heights near enough together for frames to be compared."""
 
     @contextmanager
     def slow(*_: object) -> Iterator[tuple[SimpleNamespace, Slow]]:
         yield SimpleNamespace(title="slow"), Slow(seconds)
 
     monkeypatch.setattr(bench, "scorer", slow)
-    monkeypatch.setattr(repeated_scan, "_RUNGS_DOF", (0.5, 1.0, 2.0, 4.0, 9.0))
+    monkeypatch.setattr(repeated_scan, "_RUNGS_DOF", (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 9.0))
     monkeypatch.setattr(repeated_scan, "_FIELDS", 1)
     monkeypatch.setattr(repeated_scan, "_elsewhere", lambda work, *args: work(*args))
     small = ("camera.width_px=448", "camera.height_px=416", "slide.clutter.dust_per_mm2=0")
