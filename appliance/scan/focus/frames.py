@@ -143,17 +143,12 @@ def compare(search: Search, before: Seen) -> Focused | Seen:
     near = surely_within(off_um, peak.sigma_um, search) and (not search.exact or off_um <= search.keep_um)
     if peak.reason == "template" and near and (before.judged or _surrounded(search, peak)):
         off_um = math.hypot(off_um, peak.sigma_um)
-        return search.kept(shot, off_um, _without(peak, search.prediction), _witness(search))
+        alone = search.template(None)  # the surface must not hear its own voice, nor the judge its own
+        heard = replace(peak, z_um=alone.z_um, sigma_um=alone.sigma_um)
+        return search.kept(shot, off_um, heard, heard if alone.reason == "template" else None)
     if len(search.shots) >= min(_LOOKS, search.most):
         return left_open
     return replace(left_open, next_um=_further_um(search, peak))
-
-
-def _witness(search: Search) -> Peak | None:
-    """Where the frames put best focus without the judge, and without what the surface may have from it."""
-    heard = search.prediction
-    peak = search.template(Peak(heard.z_um, heard.sigma_um, 1.0, "expected", search.width.um))
-    return _without(peak, heard) if peak.reason == "template" else None
 
 
 def nothing(search: Search) -> Focused:
@@ -205,17 +200,12 @@ def surely_within(off_um: float, sigma_um: float, search: Search) -> bool:
 
 
 def _as_peak(search: Search, z_um: float, found: Judgement) -> Peak:
-    """Where a judged frame puts best focus, the prediction apart."""
-    peak = Peak(z_um - found.offset_um, found.sigma_um, found.within, "judged", search.width.um)
-    return _without(peak, search.prediction)
-
-
-def _without(peak: Peak, heard: Prediction) -> Peak:
-    """Where the frames alone put best focus: the peak is a posterior in which the prediction was heard.
+    """Where a judged frame alone puts best focus: the judgement is a posterior in which the prediction was heard.
 
     The surface must not hear its own voice.
     """
+    heard = search.prediction
     prior = 1 / heard.sigma_um**2
-    told = max(1 / peak.sigma_um**2 - prior, 1e-6)
-    alone_um = (peak.z_um * (told + prior) - heard.z_um * prior) / told
-    return replace(peak, z_um=alone_um, sigma_um=1 / math.sqrt(told))
+    told = max(1 / found.sigma_um**2 - prior, 1e-6)
+    alone_um = ((z_um - found.offset_um) * (told + prior) - heard.z_um * prior) / told
+    return Peak(alone_um, 1 / math.sqrt(told), found.within, "judged", search.width.um)

@@ -136,8 +136,8 @@ class Search:
         """The peak that the shots so far lie on; at least three."""
         return fit_peak(self.curve(), self.width.um, self._view.height_um)
 
-    def template(self, expected: Peak) -> Peak:
-        """The peak by two shots or more and what else says where it is."""
+    def template(self, expected: Peak | None) -> Peak:
+        """The peak by two shots or more, and by what else says where it is; by the shots alone where that is None."""
         return template_peak(self.curve(), self.width, expected, self._view.height_um)
 
     def missing(self) -> float | None:

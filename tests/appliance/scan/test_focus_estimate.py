@@ -96,17 +96,6 @@ def test_a_bad_guess_makes_unsure_and_then_gives_way() -> None:
     assert worse.z_um / 5 < bad.z_um / 4
 
 
-def test_what_is_said_of_a_peak_is_that_of_its_wider_side() -> None:
-    """Beyond the last frame little is known: the peak may lie further out, but not further in."""
-    taken = samples([-0.4, 0.0], 0.5)
-    doubt = [
-        template_peak(taken, Width(WIDTH, 0.3), Peak(guess, 1.0, 1.0, "expected", WIDTH)).sigma_um
-        for guess in (0.5, -0.2)
-    ]
-    inside = template_peak(samples([-0.4, 0.0], -0.2), Width(WIDTH, 0.3), Peak(-0.2, 1.0, 1.0, "expected", WIDTH))
-    assert min(doubt) > inside.sigma_um
-
-
 @pytest.mark.parametrize(("height_error", "reason"), [(0.0, "template"), (0.1, "edge")])
 def test_frames_whose_heights_err_have_to_surround_their_peak(height_error: float, reason: str) -> None:
     taken = [Sample(z, curve(z, 0.05), 0.02) for z in (-0.4, 0.0)]

@@ -97,6 +97,19 @@ def test_frames_settle_nothing_where_their_own_heights_are_unknown(
     assert isinstance(found, Focused if settled else Seen)
 
 
+@pytest.mark.parametrize("off_dof", [0.0, 0.2, 0.3, 0.4])
+def test_the_surface_hears_what_the_frames_show_and_not_how_far_that_is_from_a_bad_guess(off_dof: float) -> None:
+    heights = [BEST + n * CHECK_APART_DOF * DOF_UM for n in (-1, 0, 1)]
+    slide = PaintedSlide([(cells(), 0.0)])
+    view = replace(UNJUDGED, height_um=0.05 * DOF_UM)
+    guess = Prediction(BEST + off_dof * DOF_UM, 0.1 * DOF_UM)
+    found = settle_frames([slide.expose_at(z) for z in heights], heights, guess, view, FocusSection(), OPTICS)
+    assert isinstance(found, Focused)
+    assert found.peak is not None
+    assert found.peak == found.witness
+    assert abs(found.peak.z_um - BEST) < 0.05 * DOF_UM
+
+
 class OneFrame:
     """A search that has one shot, of which this is known."""
 

@@ -10,6 +10,7 @@ from appliance.cli.bench_focus import run_over
 from appliance.cli.focus_methods.ours import ours
 from appliance.records import Outcome
 from appliance.scan.focus.field import focus_field
+from appliance.scan.focus.measure import measure
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.focus.survey import survey
 from appliance.settings import FocusSection
@@ -61,3 +62,21 @@ def test_a_twin_slide_without_specimen_is_not_chased(content: str, magnification
     obscured = [field for field in done if field.reason == "obscured"]
     assert len(obscured) >= 6 if content == "ink" else not obscured
     assert all(field.result.exposures == 2 for field in done)
+
+
+def test_sharpness_of_a_thick_specimen_is_greatest_where_its_gradient_is() -> None:
+    """Differences of neighbouring samples, which weigh the finest detail most, are so further up."""
+    chosen = ["slide.content=serous", "optics.magnification=450", "optics.na=0.75", "seed=959", *SMALL]
+    scope = Microscope(load_settings(None, chosen))
+    dof_um = FocusOptics(scope.settings.optics.aperture, scope.settings.optics.scale_um).dof_um
+    peaks = []
+    for x_um, y_um in scope.places(9)[1:5]:
+        scope.go_to(x_um, y_um)
+        around_um = scope.settings.reference_z_um
+        around_um -= scope.truths[scope.expose_at(around_um).frame_id].off_um
+        frames = [scope.expose_at(around_um + step * dof_um) for step in np.arange(-1.2, 1.3, 0.3)]
+        off = np.array([scope.truths[frame.frame_id].off_um for frame in frames]) / dof_um
+        curve = np.polynomial.Polynomial.fit(off, [float(measure(frame).energy.sum()) for frame in frames], 4)
+        fine = np.linspace(-1.0, 1.0, 201)
+        peaks.append(float(fine[curve(fine).argmax()]))
+    assert float(np.abs(peaks).mean()) < 0.08
