@@ -14,7 +14,7 @@ from itertools import groupby
 
 from appliance.records import FocusResult, Outcome
 from appliance.scan.focus.field import first_height_um, focus_field
-from appliance.scan.focus.frames import APART_DOF, CHECK_APART_DOF, Seen, settle_frames, teach
+from appliance.scan.focus.frames import APART_DOF, Seen, settle_frames, teach
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.focus.search import Focused, View
 from appliance.scan.focus.surface import Observation, Prediction
@@ -109,11 +109,16 @@ class Captures:
     def _visited(self, field: PlannedField, onward: PlannedField | _Later | None) -> Capture | _Later:
         """A field, with frames in passing where they will probably do. onward: where the stage goes next."""
         check = self._known.view.judge is not None and self._checks.asked()
-        frames = self._haste.frames()
+        frames = self._frames(check=check)
         prediction = self._predict(field)
         if onward is None or frames is None or not self._is_tight(prediction):
             return self._stayed(field, prediction, Meter(), check=check)
-        return self._passed(field, onward, _CHECK if check else frames, check=check)
+        return self._passed(field, onward, frames, check=check)
+
+    def _frames(self, *, check: bool) -> int | None:
+        """How many frames the next field gets in passing; None where the stage stays."""
+        frames = self._haste.frames()
+        return _CHECK if check and frames is not None else frames
 
     def _view(self, *, check: bool) -> View:
         """What is known of the slide; in a check, without the judge."""
@@ -155,7 +160,7 @@ class Captures:
         goal = self._goal(onward)
         z_um = self._go_to(field, self._predict(field), self._known.view, below_um=self._below_um(check=check))
         prediction = self._predict(field)
-        apart_um = self._apart_um(check=check)
+        apart_um = self._apart_um()
         heights_um = [min(z_um + n * apart_um, self._settings.max_z_um) for n in range(frames)]
         taken = self._rig.expose_and_leave(heights_um, goal)
         found: Focused | Seen = Seen(prediction)
@@ -182,14 +187,14 @@ class Captures:
 
     def _below_um(self, *, check: bool) -> float:
         """By how much the first of several frames lies under the expected height, so that they lie around it."""
-        frames = self._haste.frames()
-        if check and frames is not None:
-            return (_CHECK - 1) / 2 * self._apart_um(check=True)
-        return (_PAIR - 1) / 2 * self._apart_um(check=False) if frames == _PAIR and self._haste.around else 0.0
+        frames = self._frames(check=check)
+        if frames is None or (frames == _PAIR and not self._haste.around):
+            return 0.0
+        return (frames - 1) / 2 * self._apart_um()
 
-    def _apart_um(self, *, check: bool) -> float:
+    def _apart_um(self) -> float:
         """Distance of frames in passing."""
-        return (CHECK_APART_DOF if check else APART_DOF) * self._optics.dof_um
+        return APART_DOF * self._optics.dof_um
 
     def _no_frame(self, prediction: Prediction, error: FrameTimeout) -> Focused:
         result = FocusResult(prediction.z_um, None, 0.0, "no frame", self._rig.meter.exposures, prediction.z_um)

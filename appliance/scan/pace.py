@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 _BACK_S, _STAY_S, _SECOND_S, _FURTHER_S = 0.19, 0.045, 0.045, 0.09
 """What going back to a field along the next row costs, with one frame there; staying until its frame is read out and
-judged; a second frame in passing; and each further one of a field that is stayed at. Measured on the twin: to go back
-takes 0.13 to 0.19 s."""
+judged; a second or third frame in passing; and each further one of a field that is stayed at. Measured on the twin: to
+go back takes 0.13 to 0.19 s."""
 MEMORY, _BEFORE = 20, 6
 """Fields over which shares are averaged, and for how many of them it counts what is expected before the first."""
-_SELDOM, _TRY_EVERY = 0.5, 8
-"""Share of fields settled by one frame below which two are taken around the height, but for each eighth field."""
+_SELDOM, _TRY_EVERY, _TRY_TWO_EVERY = 0.5, 8, 16
+"""Share of fields settled by one frame below which two are taken around the height, but for each eighth field; and of
+those settled by two below which it may be three, but for each sixteenth."""
 
 
 @dataclass
@@ -31,11 +32,13 @@ class Share:
 class Haste:
     """by_one, by_two: how often the first frame has settled a field of late, and how often it took two at most.
 
-    Where the first seldom does, two are taken around the expected height; otherwise the first is taken there.
+    by_three: how often three in passing did. Where the first seldom does, two are taken around the expected height;
+    otherwise the first is taken there.
     """
 
     by_one: Share = field(default_factory=Share)
     by_two: Share = field(default_factory=Share)
+    by_three: Share = field(default_factory=Share)
     noted: int = 0
 
     def note(self, taken: int | None, settled_by: int | None, *, beside: bool = False) -> None:
@@ -48,6 +51,8 @@ class Haste:
             self.by_one.note(true=settled_by == 1)
         if taken != 1:
             self.by_two.note(true=settled_by is not None and settled_by <= 2)
+        if taken == 3:
+            self.by_three.note(true=settled_by is not None)
 
     @property
     def around(self) -> bool:
@@ -62,7 +67,10 @@ class Haste:
             2: _SECOND_S + _BACK_S * open_by_two,
             None: _STAY_S + _FURTHER_S * (open_by_one + open_by_two),
         }
-        return min(costs, key=costs.__getitem__)
+        if self.by_two.value < _SELDOM:
+            costs[3] = 2 * _SECOND_S + _BACK_S * (1 - self.by_three.value)
+        cheapest = min(costs, key=costs.__getitem__)
+        return 2 if cheapest == 3 and self.noted % _TRY_TWO_EVERY == 0 else cheapest
 
 
 @dataclass

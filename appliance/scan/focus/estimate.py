@@ -36,6 +36,9 @@ twin slides, with plain and with doubled errors: misses are then 0.7 to 1.2 of w
 _SURPRISE = (0.1, 2.5)
 """How often expected heights are off by more than they claim, as where the slide has a bump; and how much wider they
 scatter then."""
+_MARGIN = 0.2
+"""How far beyond the outermost samples the peak is looked for at least, as a share of the width. A nearer end would
+push the answer towards the samples: a pair would then be thought to surround what lies beside it."""
 _SAME, _PAIR = 0.01, 2
 """Share by which samples at more than two heights differ at least; a device that does not move shows the same at all.
 Two may be alike on either side of the peak."""
@@ -181,7 +184,8 @@ def _posterior(
     15.3; inverse and determinant of the covariance by Sherman and Morrison, 2.7.
     """
     spacing = float(np.diff(z).max())
-    position = np.linspace(z[0] - spacing, z[-1] + spacing, _POSITIONS)[:, None, None, None]
+    margin = max(spacing, _MARGIN * usual.um)
+    position = np.linspace(z[0] - margin, z[-1] + margin, _POSITIONS)[:, None, None, None]
     stretch = np.linspace(-2.5, 2.5, _WIDTHS) * usual.spread
     half = (0.5 * usual.um * np.exp(stretch))[None, :, None, None]
     pedestal = _PEDESTALS[None, None, :, None]

@@ -33,13 +33,15 @@ _SURE_ALONE = 0.99
 """A frame that is judged alone has to satisfy more: what the judge mistakes of a slide is not in its sigma. Measured on
 three twin slides at NA 0.50: misses are 0.6 to 1.1 of what judge and surface claim together."""
 _SURE_PREDICTION_DOF = 1.0
-APART_DOF, CHECK_APART_DOF = 0.4, 0.5
-"""Distance of two frames that are compared: wider apart, neither lies surely near enough to a peak between them;
-nearer, their heights' errors weigh more than what is won. And of three that are compared without the judge. Measured
-on twin slides."""
+APART_DOF = 0.5
+"""Distance of frames that are compared: wider apart, none lies surely near enough to a peak between them; nearer,
+their heights' errors weigh more than what is won. Measured on twin slides."""
 _PAIR, _INSIDE_DOF = 2, 0.1
 """Where the judge tells nothing it takes more than a pair, and this is how far within their ends frames must show the
 peak: such as are sharper towards one end look alike near focus and two depths of field away."""
+_PAIR_ERROR = 0.25
+"""Errors of height, as a share of the distance of two frames, from which it takes a third: a pair then lies astray by
+as much as it could tell of."""
 _ASTRAY = 3.0
 """Standard deviations by which two frames may contradict what was expected; beyond, the peak is bracketed."""
 
@@ -141,7 +143,8 @@ def compare(search: Search, before: Seen) -> Focused | Seen:
     shot = search.nearest(peak.z_um)
     off_um = abs(shot.z_um - peak.z_um)
     near = surely_within(off_um, peak.sigma_um, search) and (not search.exact or off_um <= search.keep_um)
-    if peak.reason == "template" and near and (before.judged or _surrounded(search, peak)):
+    enough = _is_firm(search) if before.judged else _surrounded(search, peak)
+    if peak.reason == "template" and near and enough:
         off_um = math.hypot(off_um, peak.sigma_um)
         alone = search.template(None)  # the surface must not hear its own voice, nor the judge its own
         heard = replace(peak, z_um=alone.z_um, sigma_um=alone.sigma_um)
@@ -169,6 +172,12 @@ def _second_um(first_um: float, expected_um: float, optics: FocusOptics) -> floa
     if expected_um >= first_um:
         return max(expected_um, first_um + least_um)
     return min(expected_um, first_um - least_um)
+
+
+def _is_firm(search: Search) -> bool:
+    """Whether there are more frames than two, or heights err little against their distance."""
+    low_um, high_um = _ends_um(search)
+    return len(search.shots) > _PAIR or search.height_um <= _PAIR_ERROR * (high_um - low_um)
 
 
 def _surrounded(search: Search, peak: Peak) -> bool:

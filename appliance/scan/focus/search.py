@@ -85,6 +85,7 @@ class Search:
         self._device = device
         self._view = view
         self.most = settings.max_exposures
+        self.height_um = view.height_um
         self.optics = optics
         self.prediction = Prediction(prediction.z_um, view.on_stage(prediction.sigma_um))
         self.width = view.width

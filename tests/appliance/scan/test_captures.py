@@ -15,7 +15,7 @@ from appliance.scan import captures, pace
 from appliance.scan.captures import Captures
 from appliance.scan.focus.baseline import Baseline
 from appliance.scan.focus.estimate import Peak, Width
-from appliance.scan.focus.frames import APART_DOF, CHECK_APART_DOF, Seen
+from appliance.scan.focus.frames import APART_DOF, Seen
 from appliance.scan.focus.search import Focused, View
 from appliance.scan.focus.surface import Observation, Prediction
 from appliance.scan.focus.survey import Survey
@@ -83,7 +83,7 @@ class Verdicts:
         self, how: str, frames: Sequence[Frame], heights_um: Sequence[float], prediction: Prediction
     ) -> Focused | Seen:
         index = self.index(prediction)
-        below_um = CHECK_APART_DOF * OPTICS.dof_um if how == "compared" else self.below_um
+        below_um = APART_DOF * OPTICS.dof_um if how == "compared" else self.below_um
         assert heights_um[0] == pytest.approx(prediction.z_um - below_um, abs=1e-6)
         self.log.append((how, index, self.scope._under_way is not None))
         if index in self.unsettled:

@@ -13,7 +13,7 @@ from appliance.scan.focus import curve, frames
 from appliance.scan.focus.baseline import Baseline
 from appliance.scan.focus.curve import sharpness_curve, shoot
 from appliance.scan.focus.estimate import Width
-from appliance.scan.focus.frames import APART_DOF, CHECK_APART_DOF, Seen, settle_frames
+from appliance.scan.focus.frames import APART_DOF, Seen, settle_frames
 from appliance.scan.focus.judge import Judgement, SlideJudge
 from appliance.scan.focus.search import Focused, View
 from appliance.scan.focus.surface import Prediction
@@ -29,7 +29,7 @@ BEST = 3000.0
 
 def settled(slide: PaintedSlide, expected_um: float, *, lost: int = 0) -> Focused | Seen:
     """Three frames around an expected height, the last ones lost."""
-    heights = [expected_um + n * CHECK_APART_DOF * DOF_UM for n in (-1, 0, 1)]
+    heights = [expected_um + n * APART_DOF * DOF_UM for n in (-1, 0, 1)]
     taken = [slide.expose_at(z) for z in heights[: 3 - lost]]
     return settle_frames(taken, heights, Prediction(expected_um, 0.5 * DOF_UM), UNJUDGED, FocusSection(), OPTICS)
 
@@ -88,7 +88,7 @@ def test_a_peak_outside_both_frames_is_where_the_third_is_taken() -> None:
 def test_frames_settle_nothing_where_their_own_heights_are_unknown(
     mode: Literal["fast", "exact"], height_dof: float, *, settled: bool
 ) -> None:
-    heights = [BEST + n * CHECK_APART_DOF * DOF_UM for n in (-1, 0, 1)]
+    heights = [BEST + n * APART_DOF * DOF_UM for n in (-1, 0, 1)]
     slide = PaintedSlide([(cells(), 0.0)])
     view = replace(UNJUDGED, width=Width(DOF_UM, 0.4), height_um=height_dof * DOF_UM)
     taken = [slide.expose_at(z) for z in heights]
@@ -99,7 +99,7 @@ def test_frames_settle_nothing_where_their_own_heights_are_unknown(
 
 @pytest.mark.parametrize("off_dof", [0.0, 0.2, 0.3, 0.4])
 def test_the_surface_hears_what_the_frames_show_and_not_how_far_that_is_from_a_bad_guess(off_dof: float) -> None:
-    heights = [BEST + n * CHECK_APART_DOF * DOF_UM for n in (-1, 0, 1)]
+    heights = [BEST + n * APART_DOF * DOF_UM for n in (-1, 0, 1)]
     slide = PaintedSlide([(cells(), 0.0)])
     view = replace(UNJUDGED, height_um=0.05 * DOF_UM)
     guess = Prediction(BEST + off_dof * DOF_UM, 0.1 * DOF_UM)

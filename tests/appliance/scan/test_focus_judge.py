@@ -16,7 +16,7 @@ from appliance.scan.focus.baseline import Baseline
 from appliance.scan.focus.calibrate import axial_quality, measure_stacks, trustworthy
 from appliance.scan.focus.curve_file import load_curve, save_curve
 from appliance.scan.focus.field import focus_field
-from appliance.scan.focus.frames import CHECK_APART_DOF, Seen, settle_frames
+from appliance.scan.focus.frames import APART_DOF, Seen, settle_frames
 from appliance.scan.focus.judge import SlideJudge
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.focus.places import survey_places
@@ -171,7 +171,7 @@ def test_three_frames_settle_a_good_prediction_without_the_judge_and_are_not_foo
     scope, known, place, best_um = surveyed
     scope.go_to(*place)
     expected = Prediction(best_um + off_dof * DOF_UM, 0.5 * DOF_UM)
-    heights = [expected.z_um + n * CHECK_APART_DOF * DOF_UM for n in (-1, 0, 1)]
+    heights = [expected.z_um + n * APART_DOF * DOF_UM for n in (-1, 0, 1)]
     frames = [scope.expose_at(z) for z in heights]
     found = settle_frames(frames, heights, expected, replace(known.view, judge=None), FocusSection(), OPTICS)
     if abs(off_dof) > 1:

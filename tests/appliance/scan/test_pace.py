@@ -22,9 +22,9 @@ def after(taken: int | None, settled_by: list[int | None]) -> Haste:
         (1, [1, None] * 10, 2),
         (2, [2] * 20, 2),
         (2, [1, 1, 2, 1, 1] * 6, 1),
-        (2, [2, None, None] * 8, 2),
-        (2, [None] * 60, None),
-        (None, [3] * 80, None),
+        (2, [2, None, None] * 7, 3),
+        (2, [None] * 60, 3),
+        (None, [3] * 79, 3),
         (None, [2] * 40, 2),
         (None, [1] * 40, 1),
     ],
@@ -33,8 +33,23 @@ def test_what_costs_least_is_chosen(taken: int | None, settled_by: list[int | No
     assert after(taken, settled_by).frames() == frames
 
 
+def test_three_in_passing_are_kept_where_they_do_and_two_tried_now_and_then() -> None:
+    haste = after(2, [None] * 41)
+    taken = []
+    for _ in range(160):
+        taken.append(haste.frames())
+        haste.note(taken[-1], 3 if taken[-1] == 3 else None)
+    assert set(taken) == {2, 3}
+    assert taken.count(2) == 10
+    for _ in range(60):
+        haste.note(2, 2)
+    assert haste.frames() == 2
+
+
 def test_staying_ends_when_few_frames_do_again() -> None:
     haste = after(2, [None] * 40)
+    for _ in range(41):
+        haste.note(3, None)
     assert haste.frames() is None
     for _ in range(60):
         haste.note(None, 1)
