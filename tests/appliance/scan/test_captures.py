@@ -342,13 +342,16 @@ def test_some_fields_are_focused_without_the_judge_and_all_are_shown_to_it(
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("one", "below_dof"), [(0.7, 0.0), (0.3, APART_DOF / 2)])
-def test_where_one_frame_often_leaves_it_open_two_are_taken_in_passing(
-    scope: Microscope, monkeypatch: pytest.MonkeyPatch, one: float, below_dof: float
+@pytest.mark.parametrize(
+    ("one", "two", "below_dof", "frames"),
+    [(0.7, 1.0, 0.0, 2), (0.3, 1.0, APART_DOF / 2, 2), (0.1, 0.1, APART_DOF, 3)],
+)
+def test_where_one_frame_often_leaves_it_open_two_or_three_are_taken_in_passing(
+    scope: Microscope, monkeypatch: pytest.MonkeyPatch, one: float, two: float, below_dof: float, frames: int
 ) -> None:
     """Around the expected height where one seldom does."""
     monkeypatch.setattr(pace, "_TRY_EVERY", 4 * len(FIELDS))
-    haste = Haste(Share(one, MEMORY), Share(counted=MEMORY), noted=1)
+    haste = Haste(Share(one, MEMORY), Share(two, MEMORY), noted=1)
     verdicts, found, _ = run(scope, monkeypatch, {2}, below_um=below_dof * OPTICS.dof_um, haste=haste)
     assert [entry[:2] for entry in verdicts.log[-3:]] == [("stayed", 2), ("judged", 6), ("stayed", 7)]
-    assert [capture.focus.exposures for capture in found] == [2, 2, 2, 2, 2, 3, 2, 1]
+    assert [capture.focus.exposures for capture in found] == [*[frames] * 5, frames + 1, frames, 1]

@@ -103,6 +103,21 @@ def test_frames_whose_heights_err_have_to_surround_their_peak(height_error: floa
     assert template_peak(taken, Width(WIDTH, 0.15), guess, height_error).reason == reason
 
 
+def test_what_frames_say_alone_is_not_drawn_to_where_they_were_taken() -> None:
+    """The surface hears it, and frames are taken where the surface was wrong before."""
+    rng = np.random.default_rng(3)
+    width, error = 4.5, 0.11
+    middles, misses = rng.normal(0, 0.35, 300), []
+    for middle in middles:
+        asked = middle + np.array([-0.25, 0.25])
+        real = asked + rng.normal(0, error, 2)
+        taken = [Sample(float(z), curve(at, 0.0, width, 0.05), 0.4) for z, at in zip(asked, real, strict=True)]
+        best = int(np.argmax([sample.value for sample in taken]))
+        misses.append(template_peak(taken, Width(width, 0.12), None, error).z_um - (asked[best] - real[best]))
+    drawn = float(np.polyfit(middles, misses, 1)[0])
+    assert drawn < 0.1
+
+
 def test_more_samples_say_more() -> None:
     few = fit_peak(samples([-STEP, 0, STEP], 0.2), WIDTH)
     many = fit_peak(samples([-2 * STEP, -STEP, 0, 0.2, STEP], 0.2), WIDTH)

@@ -56,10 +56,20 @@ class Deaf(SlideJudge):
         return Judgement(prior_um, prior_sigma_um, 0.0, familiar=False)
 
 
-def pair(expected_um: float, first_um: float) -> Focused | Seen:
-    """Two frames of which the judge tells nothing."""
+class Vague(Deaf):
+    """A judge who hears every frame, and then thinks what was expected."""
+
+    def judge(self, features: object, prior_um: float, prior_sigma_um: float, tolerance_um: float) -> Judgement:
+        return replace(super().judge(features, prior_um, prior_sigma_um, tolerance_um), familiar=True)
+
+
+def pair(
+    expected_um: float, first_um: float, judge: SlideJudge | None = None, height_um: float = 0.0
+) -> Focused | Seen:
+    """Two frames, of which the judge tells nothing unless another one is given."""
     heights = [first_um, first_um + APART_DOF * DOF_UM]
-    slide, view = PaintedSlide([(cells(), 0.0)]), replace(UNJUDGED, judge=Deaf())
+    view = replace(UNJUDGED, judge=judge or Deaf(), height_um=height_um)
+    slide = PaintedSlide([(cells(), 0.0)])
     taken = [slide.expose_at(z) for z in heights]
     return settle_frames(taken, heights, Prediction(expected_um, 0.3 * DOF_UM), view, FocusSection(), OPTICS)
 
@@ -81,6 +91,13 @@ def test_a_peak_outside_both_frames_is_where_the_third_is_taken() -> None:
     assert isinstance(found, Seen)
     assert found.next_um is not None
     assert abs(found.next_um - BEST) < 0.3 * DOF_UM
+
+
+@pytest.mark.parametrize(("height_dof", "settled"), [(0.1, True), (0.13, False)])
+def test_a_pair_whose_heights_err_much_against_its_distance_wants_a_third(height_dof: float, *, settled: bool) -> None:
+    found = pair(BEST, BEST - 0.2 * DOF_UM, Vague(), height_dof * DOF_UM)
+    assert isinstance(found, Focused) is settled
+    assert settled or (isinstance(found, Seen) and found.next_um is not None)
 
 
 @pytest.mark.parametrize("mode", ["fast", "exact"])
