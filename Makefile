@@ -8,7 +8,7 @@ SERIES := $(shell $(PYTHON) -c 'import sys; print("py3%d" % sys.version_info[1])
 CONSTRAINTS := constraints/$(SERIES).txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-engine bench-twin bench-focus-curves bench-witness bench-grades bench-stopping bench-focus bench-judge bench-host bench-overlap test-train train-afb train-afb-450 train-serous release clean
+.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-engine bench-twin bench-focus-curves bench-witness bench-grades bench-stopping bench-focus bench-judge bench-host bench-overlap bench-planes test-train train-afb train-afb-450 train-serous release clean
 
 install: $(VENV)/.installed
 
@@ -77,6 +77,10 @@ bench-host: install
 # How much of the network's time is hidden behind motion, on the cores of this machine.
 bench-overlap: install
 	$(BIN)/cytoscan bench overlap --curve build/bench/curve-0.50.npz --json build/bench/overlap.json
+
+# What a second plane through balls of cells costs and finds.
+bench-planes: install
+	$(BIN)/cytoscan bench planes --slides 4 --fields 30 --seed 7100 --malignant 0.1 --curve build/bench/curve-0.50.npz --json build/bench/planes.json
 
 bench-engine: install
 	$(BIN)/cytoscan bench engine --json build/bench/engine.json

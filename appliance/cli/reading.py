@@ -156,14 +156,25 @@ def _resumed_or_begun(
         if order.restart:
             journal.abandon(run.run_id, "restarted by the operator", order.operator)
             continue
-        if (run.assay, run.plan_sha256, run.onnx_sha256) != (fresh.assay, fresh.plan_sha256, fresh.onnx_sha256):
+        if changed := _changed(run, fresh):
             raise JournalError(
-                f"Slide {run.slide} of {run.accession} has an unfinished reading with another plan or engine.",
+                f"Slide {run.slide} of {run.accession} has an unfinished reading with another {' and '.join(changed)}.",
                 remedy="Scan with the settings of then to go on, or with --restart to give it up and begin anew.",
             )
         return journal.note_resumed(run.run_id, order.operator), journal.fields(run.run_id)
     journal.begin(fresh, plan.to_json())
     return fresh, []
+
+
+def _changed(run: SlideRun, fresh: SlideRun) -> list[str]:
+    """What makes two readings of one slide differ in what their fields mean."""
+    same = {
+        "assay": run.assay == fresh.assay,
+        "version of the assay": run.extra.get("assay_version") == fresh.extra.get("assay_version"),
+        "plan": run.plan_sha256 == fresh.plan_sha256,
+        "engine": run.onnx_sha256 == fresh.onnx_sha256,
+    }
+    return [what for what, is_same in same.items() if not is_same]
 
 
 def _new_run(

@@ -14,6 +14,7 @@ import pytest
 from appliance.assays import load_assay
 from appliance.cli import reading
 from appliance.cli.reading import Order, SlideReading, read_slide
+from appliance.errors import JournalError
 from appliance.journal import Journal, JournalReader
 from appliance.scan import until_enough
 from appliance.scan.plan import Plan
@@ -77,9 +78,10 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return load_settings(None, [f"journal.path={tmp_path / 'journal.sqlite'}", *more])
 
 
-def read(settings: Settings, tmp_path: Path, told: Told) -> SlideReading:
-    order = Order("S26-1", "A", "tester")
-    return read_slide(settings, load_assay("afb"), order, tmp_path / "report.html", told, threading.Event())
+def read(settings: Settings, tmp_path: Path, told: Told, version: str | None = None) -> SlideReading:
+    order, assay = Order("S26-1", "A", "tester"), load_assay("afb")
+    assay = assay.model_copy(update={"version": version or assay.version})
+    return read_slide(settings, assay, order, tmp_path / "report.html", told, threading.Event())
 
 
 def test_the_verdict_of_a_reading_that_ended_early_counts_all_that_was_recorded(
@@ -119,6 +121,21 @@ def test_killed_between_the_last_field_and_the_verdict_it_visits_nothing_more(
     assert done.fields == before
     assert (done.resumed, told.ended) == (len(before), [len(before)])
     assert done.verdict.stopped_early
+
+
+def test_an_unfinished_reading_is_not_mixed_with_another_version_of_the_assay(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def power_cut(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as cut:
+        cut.setattr(reading, "write_report", power_cut)
+        with pytest.raises(Killed):
+            read(settings, tmp_path, Told())
+    with pytest.raises(JournalError, match=r"another version of the assay\."):
+        read(settings, tmp_path, Told(), version="new")
+    assert read(settings, tmp_path, Told()).resumed > 0
 
 
 @pytest.mark.parametrize(
