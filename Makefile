@@ -35,7 +35,7 @@ check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/test_structure.py
+	$(BIN)/python -m pytest -q tests/test_structure.py tests/engines/tensorrt/test_real_api.py
 
 unit: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q --numprocesses=$(WORKERS) --dist=loadscope tests

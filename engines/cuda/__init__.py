@@ -1,0 +1,1 @@
+"""GPU memory, streams and the one thread that owns them, behind a small protocol."""

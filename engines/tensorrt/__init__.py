@@ -1,0 +1,1 @@
+"""Engines built and run by TensorRT: strongly typed, explicitly quantised networks only."""
