@@ -11,8 +11,8 @@ from typing import cast
 from appliance.report.axes import nice_above, ticks
 
 _WIDTH, _HEIGHT, _GAP = 330.0, 250.0, 70.0
-_LEFT, _TOP, _BELOW = 60.0, 34.0, 100.0
-_LINES, _COLUMN = 2, 185.0
+_LEFT, _TOP, _BELOW = 60.0, 34.0, 120.0
+_LINES, _COLUMN = 3, 185.0
 _OURS, _THEIRS, _INK, _FAINT = "#0b6e4f", "#8a4b08", "#222222", "#dddddd"
 _NAMES = {
     "ours": "ours",

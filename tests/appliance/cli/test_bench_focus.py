@@ -18,7 +18,7 @@ from appliance.cli.bench_focus import Order
 from appliance.cli.calibrate import Calibration
 from appliance.cli.focus_figures import Spent, Visit, figures, ideal_seconds
 from appliance.cli.focus_methods.registry import PEERS, NotInstalled
-from appliance.cli.focus_plot import draw
+from appliance.cli.focus_plot import _NAMES, draw
 from appliance.scan.focus.axial import Stack, learn_curve
 from appliance.scan.focus.bands import FEATURES
 from appliance.scan.focus.calibrate import AxialQuality
@@ -159,6 +159,16 @@ def test_the_plot_holds_a_point_and_a_name_for_each_method(small_run: tuple[int,
     assert all(0 < float(x) < width and 0 < float(y) < height for x, y in dots)
     nothing = {**found, "peers": {name: {"skipped": "none"} for name in found["peers"]}}
     assert draw(nothing).count("<circle") == 3 * 3
+
+
+def test_all_methods_have_room_in_the_plot() -> None:
+    row = {"within_half_dof": 1.0, "exposures_per_field": 1.0, "seconds_per_field": 0.5}
+    figures = {"na": 0.5, "dof_um": 2.8, **{name: row for name in _NAMES if name.startswith("ours")}}
+    plot = draw({**figures, "peers": {name: row for name in _NAMES if not name.startswith("ours")}})
+    width, height = (float(value) for value in re.findall(r'viewBox="0 0 (\d+) (\d+)"', plot)[0])
+    named = re.findall(r'<text x="([\d.]+)" y="([\d.]+)">([^<]+)<', plot)
+    assert {name for *_, name in named} == set(_NAMES.values())
+    assert all(float(x) + 6 * len(name) < width and float(y) < height for x, y, name in named)
 
 
 def test_a_curve_of_another_objective_is_refused(tmp_path: Path) -> None:
