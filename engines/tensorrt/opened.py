@@ -56,6 +56,7 @@ class EngineSlot:
             self.answer: NDArray[np.float32] = self._bytes.view(np.float32).reshape(signature.output_shape)
             self._event = cuda.event()
             opened.callback(cuda.event_free, self._event)
+            opened.callback(delattr, self, "_context")  # TensorRT frees it: before the memory that it is bound to
             self._prepare(opened)
             self._opened = opened.pop_all()
 
@@ -114,33 +115,29 @@ class OpenEngine:
 
     def __init__(self, plan: bytes, signature: Signature, cuda: CudaApi, slots: int) -> None:
         messages = Messages()
-        runtime = trt.Runtime(messages)
-        engine = runtime.deserialize_cuda_engine(plan)
-        if engine is None:
+        self._runtime = trt.Runtime(messages)  # must outlive its engine
+        self._engine = self._runtime.deserialize_cuda_engine(plan)
+        if self._engine is None:
             raise EngineRefused(f"TensorRT refused the engine ({messages.why()}).", remedy=_REBUILD)
-        _check(engine, signature)
-        inspector = engine.create_engine_inspector()
+        _check(self._engine, signature)
+        inspector = self._engine.create_engine_inspector()
         self.layers: LayerSummary = summarise(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
         self.slots: list[EngineSlot] = []
         with ExitStack() as opened:
             stream = cuda.stream()
             opened.callback(cuda.stream_free, stream)
-            opened.callback(cuda.stream_wait, stream)
+            opened.callback(delattr, self, "_runtime")
+            opened.callback(delattr, self, "_engine")
             for _ in range(slots):
-                slot = EngineSlot(engine, cuda, signature, stream)
+                slot = EngineSlot(self._engine, cuda, signature, stream)
                 opened.callback(slot.close)
                 self.slots.append(slot)
             opened.callback(cuda.stream_wait, stream)
             self._opened = opened.pop_all()
-        self._runtime: trt.Runtime | None = runtime  # must outlive its engine
-        self._engine: trt.ICudaEngine | None = engine
 
     def close(self) -> None:
-        """After all work that is under way: slots, stream, engine, runtime."""
+        """After all work that is under way: slots, engine, runtime, stream."""
         self._opened.close()
-        self.slots.clear()
-        self._engine = None
-        self._runtime = None
 
 
 def _context(engine: trt.ICudaEngine) -> trt.IExecutionContext:

@@ -84,6 +84,18 @@ def read(settings: Settings, tmp_path: Path, told: Told, version: str | None = N
     return read_slide(settings, assay, order, tmp_path / "report.html", told, threading.Event())
 
 
+def power_cut(*_: object) -> None:
+    raise Killed
+
+
+def killed_before_the_report(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reading whose fields are all recorded and whose verdict is not."""
+    with monkeypatch.context() as cut:
+        cut.setattr(reading, "write_report", power_cut)
+        with pytest.raises(Killed):
+            read(settings, tmp_path, Told())
+
+
 def test_the_verdict_of_a_reading_that_ended_early_counts_all_that_was_recorded(
     settings: Settings, tmp_path: Path
 ) -> None:
@@ -106,13 +118,7 @@ def test_the_verdict_of_a_reading_that_ended_early_counts_all_that_was_recorded(
 def test_killed_between_the_last_field_and_the_verdict_it_visits_nothing_more(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def power_cut(*_: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as cut:
-        cut.setattr(reading, "write_report", power_cut)
-        with pytest.raises(Killed):
-            read(settings, tmp_path, Told())
+    killed_before_the_report(settings, tmp_path, monkeypatch)
     with Journal.open(settings.journal.path) as journal:
         before = journal.fields(journal.unfinished()[0].run_id)
     told = Told()
@@ -126,13 +132,7 @@ def test_killed_between_the_last_field_and_the_verdict_it_visits_nothing_more(
 def test_an_unfinished_reading_is_not_mixed_with_another_version_of_the_assay(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def power_cut(*_: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as cut:
-        cut.setattr(reading, "write_report", power_cut)
-        with pytest.raises(Killed):
-            read(settings, tmp_path, Told())
+    killed_before_the_report(settings, tmp_path, monkeypatch)
     with pytest.raises(JournalError, match=r"another version of the assay\."):
         read(settings, tmp_path, Told(), version="new")
     assert read(settings, tmp_path, Told()).resumed > 0

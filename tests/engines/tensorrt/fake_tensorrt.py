@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import weakref
 from enum import Enum, IntEnum
 from types import ModuleType
 
@@ -20,6 +21,8 @@ GPU: list[FakeCuda] = []
 """The one that engines run on; tests put it here."""
 BEHAVIOUR: dict[str, object] = {}
 """What goes wrong: see where it is read."""
+CONTEXTS: weakref.WeakSet[IExecutionContext] = weakref.WeakSet()
+"""Those that were not freed yet."""
 
 
 class ILogger:
@@ -272,6 +275,7 @@ class IExecutionContext:
     def __init__(self, engine: ICudaEngine) -> None:
         self._engine = engine
         self._addresses: dict[str, int] = {}
+        CONTEXTS.add(self)
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
         self._addresses[name] = memory

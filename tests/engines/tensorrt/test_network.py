@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from engines.cuda.api import HostBuffer
 from engines.cuda.errors import CudaError, StaleSlot
 from engines.cuda.gpu_thread import GpuThread
 from engines.errors import EngineError
@@ -16,7 +17,7 @@ from engines.tensorrt.network import TensorRtNetwork
 from engines.tensorrt.opened import Signature
 
 from ..cuda.fake_cuda import FakeCuda
-from .fake_tensorrt import BEHAVIOUR, plan
+from .fake_tensorrt import BEHAVIOUR, CONTEXTS, plan
 
 SIGNATURE = Signature("picture", (1, 16, 24, 3), "maps", (1, 2, 2, 3))
 TENSORS = {"picture": [1, 16, 24, 3]}, {"maps": [1, 2, 2, 3]}
@@ -108,6 +109,32 @@ def test_another_picture_than_the_engine_was_built_for_is_refused(cuda: FakeCuda
             net.begin(wrong)
         with pytest.raises(EngineFailed, match="reads 'picture'"):
             net.run(picture(0), "image", "maps")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_contexts_are_freed_before_the_memory_that_they_are_bound_to(
+    cuda: FakeCuda, monkeypatch: pytest.MonkeyPatch, *, fails: bool
+) -> None:
+    """Also where opening fails, here for want of a third context."""
+    free, bound = cuda.host_free, list[bool]()
+
+    def watched(buffer: HostBuffer) -> None:
+        bound.extend(buffer.device_pointer in context._addresses.values() for context in CONTEXTS)
+        free(buffer)
+
+    monkeypatch.setattr(cuda, "host_free", watched)
+    gpu = GpuThread(cuda)
+    if fails:
+        BEHAVIOUR["contexts"] = 2
+        with pytest.raises(EngineRefused):
+            TensorRtNetwork(plan(*TENSORS), SIGNATURE, gpu)
+    else:
+        opened = TensorRtNetwork(plan(*TENSORS), SIGNATURE, gpu)
+        assert len(CONTEXTS) == 3
+        opened.close()
+    gpu.close()
+    assert not any(bound)
+    assert not CONTEXTS
 
 
 def test_a_closed_engine_says_so(cuda: FakeCuda) -> None:
