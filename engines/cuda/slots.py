@@ -75,20 +75,6 @@ class SlotRing:
             self._states[ticket.slot] = state
             self._changed.notify_all()
 
-    def give_up(self, ticket: Ticket) -> None:
-        """Free a slot whose frame will not be scored, in whatever state; not while the GPU reads it.
-
-        Raises StaleSlot.
-        """
-        with self._changed:
-            if self._state(ticket) is SlotState.ENQUEUED:
-                raise StaleSlot(
-                    f"Slot {ticket.slot}, frame {ticket.generation} is being read by the GPU and cannot be given up.",
-                    remedy="This is a fault of the program: report it with the log.",
-                )
-            self._states[ticket.slot] = SlotState.FREE
-            self._changed.notify_all()
-
     def state(self, ticket: Ticket) -> SlotState:
         """Where its frame stands. Raises StaleSlot where the slot holds another one by now."""
         with self._changed:

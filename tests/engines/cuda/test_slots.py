@@ -7,12 +7,17 @@ import threading
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from engines.cuda.errors import StaleSlot
 from engines.cuda.slots import LEAST, SlotRing, SlotState, Ticket
 
 TURN = [SlotState.READY, SlotState.ENQUEUED, SlotState.DONE, SlotState.FREE]
+
+
+def go_around(ring: SlotRing, ticket: Ticket) -> None:
+    for state in TURN:
+        ring.advance(ticket, state)
 
 
 def test_fewer_slots_than_stages_are_refused() -> None:
@@ -24,8 +29,7 @@ def test_a_frame_goes_once_around() -> None:
     ring = SlotRing()
     ticket = ring.take(0.0)
     assert ticket is not None
-    for state in TURN:
-        ring.advance(ticket, state)
+    go_around(ring, ticket)
     with pytest.raises(StaleSlot, match="no longer holds frame 1"):
         ring.state(ticket)
 
@@ -45,24 +49,14 @@ def test_a_ticket_of_the_frame_before_is_refused() -> None:
     ring = SlotRing()
     old = ring.take(0.0)
     assert old is not None
-    ring.give_up(old)
+    go_around(ring, old)
     new = ring.take(0.0)
     assert new is not None
     assert (new.slot, new.generation) == (old.slot, old.generation + 1)
-    for use in (ring.state, ring.give_up, lambda ticket: ring.advance(ticket, SlotState.READY)):
+    for use in (ring.state, lambda ticket: ring.advance(ticket, SlotState.READY)):
         with pytest.raises(StaleSlot):
             use(old)
     assert ring.state(new) is SlotState.FILLING
-
-
-def test_what_the_gpu_reads_is_not_given_up() -> None:
-    ring = SlotRing()
-    ticket = ring.take(0.0)
-    assert ticket is not None
-    ring.advance(ticket, SlotState.READY)
-    ring.advance(ticket, SlotState.ENQUEUED)
-    with pytest.raises(StaleSlot, match="GPU"):
-        ring.give_up(ticket)
 
 
 def test_who_waits_gets_the_slot_that_is_freed() -> None:
@@ -74,7 +68,7 @@ def test_who_waits_gets_the_slot_that_is_freed() -> None:
     waiting = threading.Thread(target=lambda: got.append(ring.take(30.0)))
     waiting.start()
     assert held[1] is not None
-    ring.give_up(held[1])
+    go_around(ring, held[1])
     waiting.join(30.0)
     assert got == [Ticket(held[1].slot, held[1].generation + 1)]
 
@@ -111,15 +105,6 @@ class Turns(RuleBasedStateMachine):
         else:
             with pytest.raises(StaleSlot):
                 self.ring.advance(ticket, state)
-
-    @rule(ticket=consumes(tickets))
-    def give_up(self, ticket: Ticket) -> None:
-        if self.known.get(ticket) in {None, SlotState.ENQUEUED}:
-            with pytest.raises(StaleSlot):
-                self.ring.give_up(ticket)
-        else:
-            self.ring.give_up(ticket)
-            del self.known[ticket]
 
     @invariant()
     def every_ticket_knows_its_turn(self) -> None:
