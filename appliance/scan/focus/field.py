@@ -40,7 +40,7 @@ def focus_field(
     """
     search = Search(device, prediction, view, settings, optics)
     if seen is not None:
-        search.shots.extend(seen.shots)
+        search.resume(seen.shots)
     elif not can_be_judged(prediction, view, optics):
         return _bracketed(search)
     else:
@@ -52,7 +52,7 @@ def focus_field(
     if isinstance(found, Focused):
         return found
     if seen is not None:
-        search.shots.clear()  # the stage came back a little beside where they were taken
+        search.resume(())
     return _bracketed(search)
 
 

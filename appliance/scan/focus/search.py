@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from appliance.scan.focus.curve import Shot, are_specks, is_empty, is_faint, sha
 from appliance.scan.focus.estimate import Peak, Sample, Width, fit_peak, missing_sample, template_peak
 from appliance.scan.focus.judge import Judgement, SlideJudge
 from appliance.scan.focus.optics import FocusOptics
+from appliance.scan.focus.overlap import laid_over
 from appliance.scan.focus.surface import Prediction
 from appliance.settings import FocusSection
 from drivers.camera.frame import Frame
@@ -98,6 +100,12 @@ class Search:
         self.low_um = max(prediction.z_um - reach, settings.min_z_um)
         self.high_um = min(prediction.z_um + reach, settings.max_z_um)
         self.shots: list[Shot] = []
+        self._before: Shot | None = None
+
+    def resume(self, shots: Sequence[Shot]) -> None:
+        """Go on with shots of a visit before, on which new ones are laid; none means to begin anew."""
+        self.shots[:] = shots
+        self._before = shots[0] if shots else None
 
     @property
     def left(self) -> int:
@@ -108,6 +116,8 @@ class Search:
         """One more shot, as near to z_um as may be."""
         z_um = min(max(z_um, self.low_um), self.high_um)
         shot = shoot(self._device.expose_at(z_um), z_um, self._view.baseline, self.optics.um_per_px)
+        if self._before is not None:
+            shot = laid_over(self._before, shot, self._view.baseline, self.optics.um_per_px)
         self.shots.append(shot)
         return shot
 
