@@ -87,10 +87,11 @@ def focus(
         else:
             path.unlink(missing_ok=True)
     quality = measured.quality
+    strange = f" ({quality.strange} more looked like none of the others)" if quality.strange else ""
     console.print(
-        f"From {quality.fields} fields, {measured.exposures} exposures. One picture in {quality.told:.0%} tells its "
-        f"height, to {quality.median_um:.2f} µm (median) and {quality.p95_um:.2f} µm (95th percentile), and takes one "
-        f"side for the other in {quality.wrong_side:.1%}."
+        f"From {quality.fields} fields{strange}, {measured.exposures} exposures. One picture in {quality.told:.0%} "
+        f"tells its height, to {quality.median_um:.2f} µm (median) and {quality.p95_um:.2f} µm (95th percentile), and "
+        f"takes one side for the other in {quality.wrong_side:.1%}."
     )
     console.print(
         f"Kept in {path}; scans use it from now on."

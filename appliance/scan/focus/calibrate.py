@@ -15,7 +15,7 @@ from appliance.scan.focus.axial import TEMPER, AxialCurve, Stack, learn_curve
 from appliance.scan.focus.bands import measure_bands
 from appliance.scan.focus.curve import Shot, is_empty, sharpness_curve, shoot
 from appliance.scan.focus.estimate import fit_peak
-from appliance.scan.focus.judge import SlideJudge
+from appliance.scan.focus.judge import UNFAMILIAR, SlideJudge
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.focus.places import Place
 from appliance.scan.focus.search import FocusDevice
@@ -32,6 +32,8 @@ _JUDGED_DOF = 2.0
 _EXPECTED_DOF = 2.0
 _SHOWN = 5
 _TOLD, _WRONG_SIDE = 0.7, 0.2
+_KEPT = 0.75
+"""Share of the stacks that are learned from at least: where more are strange, the slide is."""
 _TEMPERS = (2.0, 3.0, 4.5, 7.0, 10.0)
 _HONEST = 1.1
 """Root mean square of errors over their stated deviation up to which a curve does not claim too much."""
@@ -41,12 +43,14 @@ _HONEST = 1.1
 class AxialQuality:
     """Errors of single frames on fields held back, of which only that they lie within two depths of field is known.
 
-    told: share of the frames that told anything; the rest is of these. median_um, p95_um: of the absolute error.
+    fields: learned from. strange: left out, see `familiar_stacks`; their frames tell nothing. told: share of the frames
+    that told anything; the rest is of these. median_um, p95_um: of the absolute error.
     wrong_side: share of frames beyond half a depth of field whose side was mistaken. within: share of errors that stay
     below half a depth of field. claimed: root mean square of the errors over what the judge said that they would be.
     """
 
     fields: int
+    strange: int
     frames: int
     told: float
     median_um: float
@@ -123,15 +127,47 @@ def _fitted(shots: Sequence[Shot], known: Survey, dof_um: float) -> float | None
 
 
 def calibrated_curve(stacks: Sequence[Stack], optics: FocusOptics) -> tuple[AxialCurve, AxialQuality]:
-    """The curve of all stacks, tempered until fields held back bear out what it claims, and its quality on these.
+    """The curve of stacks that look alike, tempered until fields held back bear out what it claims, and its quality.
 
     Needs stacks of `FEWEST_FIELDS`.
     """
+    alike = familiar_stacks(stacks, optics)
     for temper in _TEMPERS:
-        quality = axial_quality(stacks, optics, temper)
+        quality = axial_quality(alike, optics, temper)
         if quality.claimed <= _HONEST:
             break
-    return replace(learn_curve(stacks, optics), temper=temper), quality
+    told = quality.told * len(alike) / len(stacks)
+    return (
+        replace(learn_curve(alike, optics), temper=temper),
+        replace(quality, told=told, strange=len(stacks) - len(alike)),
+    )
+
+
+def familiar_stacks(stacks: Sequence[Stack], optics: FocusOptics) -> list[Stack]:
+    """Without those whose frames near focus would be unfamiliar to a judge that knows all others, worst first.
+
+    A single nearly empty field would otherwise double what fields are thought to differ by, and the judge would be
+    vague about all of them. In a scan such a field is bracketed.
+    """
+    alike = list(stacks)
+    while len(alike) > max(FEWEST_FIELDS, _KEPT * len(stacks)):
+        strangeness = [_strangeness(alike, index, optics) for index in range(len(alike))]
+        worst = int(np.argmax(strangeness))
+        if strangeness[worst] <= UNFAMILIAR:
+            break
+        del alike[worst]
+    return alike
+
+
+def _strangeness(stacks: Sequence[Stack], index: int, optics: FocusOptics) -> float:
+    """Mean squared distance per feature of one stack's frames near focus from the curve of all others."""
+    curve = learn_curve([*stacks[:index], *stacks[index + 1 :]], optics)
+    squares = []
+    for offset_um, features in zip(stacks[index].offset_um, stacks[index].features, strict=True):
+        if abs(offset_um) <= _NEAR_DOF * optics.dof_um:
+            mean, _, covariance = curve.at(float(offset_um))
+            squares.append(float((features - mean) @ np.linalg.solve(covariance, features - mean)) / features.size)
+    return float(np.mean(squares))
 
 
 def axial_quality(stacks: Sequence[Stack], optics: FocusOptics, temper: float = TEMPER) -> AxialQuality:
@@ -161,6 +197,7 @@ def axial_quality(stacks: Sequence[Stack], optics: FocusOptics, temper: float = 
     beyond = np.abs(offset) > dof_um / 2
     return AxialQuality(
         fields=len(stacks),
+        strange=0,
         frames=len(told),
         told=float(np.mean(told)),
         median_um=float(np.median(np.abs(error))),

@@ -20,7 +20,7 @@ _RED, _BLUE, _SLOPE, _SIZE, _ELSE = 0.25, 0.5, 0.15, 0.2, 0.05
 """Standard deviations of the shift, in logarithms of power: all bands of red, or of blue, over green alike; low against
 high bands of either; the same of green's own shape; each feature alone. Measured between 40 twin slides: 0.12 to 0.24,
 0.28 to 0.46, 0.1 to 0.2 within a slide's shape; three directions hold nearly all of it."""
-_UNFAMILIAR = 6.0
+UNFAMILIAR = 6.0
 """Squared distance per feature from which a frame tells nothing."""
 
 
@@ -61,7 +61,7 @@ class SlideJudge:
         offset = self.curve.offset_um
         white = np.einsum("mij,mj->mi", self._whiten, features - self._shift - self.curve.mean)
         told = -0.5 * ((white**2).sum(axis=1) + self._log_det) / self.curve.temper
-        nothing = -0.5 * (_UNFAMILIAR * FEATURES + float(self._log_det.min())) / self.curve.temper
+        nothing = -0.5 * (UNFAMILIAR * FEATURES + float(self._log_det.min())) / self.curve.temper
         log_posterior = np.logaddexp(told, nothing) - 0.5 * ((offset - prior_um) / prior_sigma_um) ** 2
         posterior = np.exp(log_posterior - log_posterior.max())
         posterior /= posterior.sum()

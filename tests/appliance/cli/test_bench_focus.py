@@ -185,7 +185,7 @@ def test_a_curve_is_measured_on_a_slide_that_is_not_compared_and_kept(
         asked.append(twin.seed)
         optics = FocusOptics(0.5, 0.293)
         stacks = [Stack(np.linspace(-12, 12, 40), np.zeros((40, FEATURES))) for _ in range(6)]
-        return Calibration(learn_curve(stacks, optics), AxialQuality(24, 500, 0.9, 0.2, 0.6, 0.0, 0.99, 1.0), 0)
+        return Calibration(learn_curve(stacks, optics), AxialQuality(24, 0, 500, 0.9, 0.2, 0.6, 0.0, 0.99, 1.0), 0)
 
     monkeypatch.setattr(bench, "_calibrated", measured)
     optics = FocusOptics(0.5, 0.293)

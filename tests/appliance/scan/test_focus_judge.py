@@ -13,7 +13,14 @@ from appliance.records import Outcome
 from appliance.scan.focus.axial import AxialCurve, Stack, learn_curve
 from appliance.scan.focus.bands import BANDS, FEATURES, measure_bands
 from appliance.scan.focus.baseline import Baseline
-from appliance.scan.focus.calibrate import axial_quality, measure_stacks, trustworthy
+from appliance.scan.focus.calibrate import (
+    FEWEST_FIELDS,
+    axial_quality,
+    calibrated_curve,
+    familiar_stacks,
+    measure_stacks,
+    trustworthy,
+)
 from appliance.scan.focus.curve_file import load_curve, save_curve
 from appliance.scan.focus.field import focus_field
 from appliance.scan.focus.frames import APART_DOF, Seen, settle_frames
@@ -65,6 +72,25 @@ def test_a_device_without_axial_colour_is_found_out() -> None:
     quality = axial_quality(plain, OPTICS)
     assert not trustworthy(quality), quality
     assert quality.wrong_side > 0.02
+
+
+def test_a_field_like_none_of_the_others_does_not_make_the_judge_vague(stacks: list[Stack], curve: AxialCurve) -> None:
+    strange = replace(stacks[0], features=stacks[0].features + np.where(np.arange(FEATURES) % 2, 2.0, -2.0))
+    assert familiar_stacks(stacks, OPTICS) == stacks
+    assert familiar_stacks([*stacks, strange], OPTICS) == stacks
+    learned, quality = calibrated_curve([*stacks, strange], OPTICS)
+    assert np.array_equal(learned.covariance, curve.covariance)
+    assert (quality.fields, quality.strange) == (len(stacks), 1)
+    assert quality.told <= len(stacks) / (len(stacks) + 1)
+
+
+def test_where_many_fields_are_strange_that_is_the_slide(stacks: list[Stack]) -> None:
+    odd = [
+        replace(stack, features=stack.features + (5.0 + 5.0 * number) * np.where(np.arange(FEATURES) % 2, 1.0, -1.0))
+        for number, stack in enumerate(stacks[::2])
+    ]
+    left = familiar_stacks([*stacks[1::2], *odd], OPTICS)
+    assert len(left) >= max(FEWEST_FIELDS, 0.75 * len(stacks))
 
 
 def test_another_slide_is_judged_by_the_curve_of_this_one(curve: AxialCurve) -> None:
