@@ -135,3 +135,8 @@ class SlideRun:
     started_at: datetime
     resumed: int = 0
     extra: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether a GPU scored it; where the processor did, the site had to allow that."""
+        return self.backend.startswith("tensorrt:")

@@ -91,6 +91,9 @@ def assess(assay: Assay, run: SlideRun, fields: Sequence[FieldRecord], stopped_e
     if stain_remark:
         remarks.append(stain_remark)
         flags.append("stain_out_of_range")
+    if not run.on_gpu:
+        remarks.append("Scored on the processor, not on a GPU.")
+        flags.append("cpu_runtime")
     outcomes = Counter(record.outcome for record in fields)
     return Assessment(
         tally=FieldTally(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from appliance.assays import Assay, load_assay
@@ -119,3 +121,14 @@ def test_the_reason_is_the_wording_of_a_suggestion(assay: Assay) -> None:
     verdict = judge(assay, make.fields(0, blank=60))
     assert verdict.title == "AI-assisted suggestion: unsatisfactory, the slide could not be judged"
     assert "research use only" in verdict.reasons[-1]
+
+
+@pytest.mark.parametrize(
+    ("backend", "told"), [("onnx_cpu: onnxruntime", True), ("openvino_cpu: 2026.4", True), ("tensorrt: 10.3.0", False)]
+)
+def test_a_verdict_says_where_no_gpu_has_scored(assay: Assay, backend: str, *, told: bool) -> None:
+    read = make.fields(60, nucleated=6000)
+    run = replace(make.run(assay.name, 60), backend=backend)
+    verdict = form_verdict(assay, run, read, [], point_of(assay))
+    assert ("cpu_runtime" in verdict.flags) is told
+    assert any("not on a GPU" in reason for reason in verdict.reasons) is told

@@ -56,7 +56,7 @@ def test_a_dense_even_smear_is_enough_at_the_first_look_and_the_verdict_says_so(
     assert early_ending(ASSAY, run, fields, POINT) is not None
     verdict = form_verdict(ASSAY, run, fields, [], POINT)
     assert (verdict.category, verdict.provisional, verdict.stopped_early) == ("3+", False, True)
-    assert verdict.flags == ("stopped_early",)
+    assert verdict.flags == ("stopped_early", "cpu_runtime")
     assert (verdict.fields.captured, verdict.fields.planned) == (13, 189)
     said = [reason for reason in verdict.reasons if reason.startswith("Reading ended early")]
     assert len(said) == 1
