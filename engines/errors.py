@@ -25,3 +25,7 @@ class BadPackage(EngineError):
 
 class BadInput(EngineError):
     """The frame does not fit the network: wrong shape, type, or scale."""
+
+
+class NotWritten(EngineError):
+    """The disk refused; what was there before is still there."""

@@ -256,6 +256,17 @@ def shipped(assay: str, um_per_px: float | None = None) -> Path:
     )
 
 
+def shipped_as(name: str) -> Path:
+    """Folder of the package of this name that comes with the appliance. Raises BadPackage, naming what there is."""
+    zoo = Path(__file__).parent / "zoo"
+    names = sorted(path.parent.name for path in zoo.glob(f"*/{MANIFEST}"))
+    if name not in names:
+        raise BadPackage(
+            f"No engine package {name!r} comes with this release.", remedy=f"Choose from: {', '.join(names)}."
+        )
+    return zoo / name
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import appliance
-from appliance.cli import bench, calibrate, calibrate_settle, demo, doctor, engine, hub, scan
+from appliance.cli import bench, calibrate, calibrate_settle, demo, doctor, engine, hub, release, scan, serve
 from appliance.cli.exits import Exit, exit_for
 from appliance.cli.plain_console import plain_console
 from appliance.errors import ApplianceError
@@ -31,6 +31,8 @@ calibrate.app.command()(calibrate_settle.settle)
 app.add_typer(bench.app, name="bench")
 app.add_typer(engine.app, name="engine")
 app.add_typer(calibrate.app, name="calibrate")
+app.add_typer(serve.app, name="serve")
+app.add_typer(release.app, name="release")
 
 
 def _version(wanted: bool) -> None:

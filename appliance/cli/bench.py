@@ -19,9 +19,9 @@ from appliance.cli.bench_scan import bench_scan
 from appliance.cli.bench_stopping import bench_stopping
 from appliance.cli.bench_verdict import bench_verdict, bench_witness
 from appliance.cli.focus_plot import write_plot
-from appliance.cli.hardware import runtime_record
 from appliance.cli.plain_console import plain_console
 from appliance.cli.result import write_json
+from appliance.cli.scoring import runtime_record
 from appliance.settings import OpticsSection, load_settings
 from engines.package import shipped
 

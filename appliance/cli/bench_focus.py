@@ -25,13 +25,14 @@ from appliance.cli.focus_methods.method import Method, Setup, Visitor
 from appliance.cli.focus_methods.ours import ours
 from appliance.cli.focus_methods.registry import PEERS, NotInstalled
 from appliance.cli.plain_console import plain_console
+from appliance.cli.twin_plan import plan_over
 from appliance.cli.twin_session import TwinSlide
 from appliance.errors import PlanError
 from appliance.scan.focus.axial import AxialCurve
 from appliance.scan.focus.calibrate import trustworthy
 from appliance.scan.focus.curve_file import load_curve, save_curve
 from appliance.scan.focus.optics import FocusOptics
-from appliance.scan.plan import Plan, PlannedField, Region, Shape, make_plan
+from appliance.scan.plan import PlannedField
 from appliance.scan.rig import Rig
 from appliance.settings import FocusSection
 from drivers.camera.frame import CameraSettings
@@ -158,21 +159,6 @@ def bench_focus(order: Order, focus: FocusSection) -> dict[str, object]:
         **{name: rows[name] for name in _OWN if name in rows},
         "peers": {**peers, **{name: {"skipped": reason} for name, reason in skipped.items()}},
     }
-
-
-def plan_over(shelf: FieldShelf, fields: int) -> tuple[PlannedField, ...]:
-    """At most so many fields, spread over the specimen. Raises PlanError."""
-    return whole_plan_over(shelf, fields).fields
-
-
-def whole_plan_over(shelf: FieldShelf, fields: int) -> Plan:
-    """The plan of those fields."""
-    area, camera, scale = shelf.slide.specimen, shelf.settings.camera, shelf.settings.optics.scale_um
-    shape = Shape.ELLIPSE if shelf.slide.content == "serous" else Shape.RECTANGLE
-    centre = (area.x_um + area.width_um / 2, area.y_um + area.height_um / 2)
-    region = Region(*centre, area.width_um, area.height_um, shape)
-    size_um = (camera.width_px * scale, camera.height_px * scale)
-    return make_plan(shelf.slide.content, region, *size_um, fields=fields)
 
 
 def _methods(focus: FocusSection, curve: AxialCurve | None, *, peers: bool) -> tuple[dict[str, Method], dict[str, str]]:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.cli.bench_focus import Order
-from appliance.cli.hardware import scorer
 from appliance.cli.plain_console import plain_console
 from appliance.cli.repeated_scan import FindsNothing, RepeatedScan, prepare
+from appliance.cli.scoring import scorer
 from appliance.scan.events import FieldDone, ScanListener
 from appliance.scan.rig import Meter
 from appliance.settings import Settings
@@ -78,7 +78,8 @@ def bench_overlap(order: Order, fields: int, rounds: int, settings: Settings) ->
     console = plain_console(errors=True)
     repeated = prepare(order, settings)
     without, with_it, scoring = [], [], []
-    with scorer(repeated.settings, repeated.assay) as (package, engine):
+    with scorer(repeated.settings, repeated.assay) as opened:
+        package, engine = opened.package, opened.scorer
         for number in range(rounds):
             timed = _Timed(engine)
             without.append(_wall_s(repeated, fields, FindsNothing()))

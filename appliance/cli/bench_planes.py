@@ -18,10 +18,10 @@ import numpy as np
 from appliance.assays import Assay
 from appliance.assays.model import SecondPlaneRule
 from appliance.cli.bench_figures import exact_share
-from appliance.cli.bench_focus import whole_plan_over
 from appliance.cli.bench_reading import Job, run_of
-from appliance.cli.hardware import scorer
 from appliance.cli.plain_console import plain_console
+from appliance.cli.scoring import scorer
+from appliance.cli.twin_plan import whole_plan_over
 from appliance.cli.twin_session import TwinSlide
 from appliance.errors import SettingsError
 from appliance.journal import Journal
@@ -162,7 +162,8 @@ def bench_planes(
     if curve is not None and known is None:
         raise SettingsError(f"There is no file {curve}.", remedy="Let `cytoscan bench focus --curve` make it.")
     readings = []
-    with scorer(settings, assay) as (package, engine):
+    with scorer(settings, assay) as opened:
+        package, engine = opened.package, opened.scorer
         bench = Bench(assay, rule, settings, known, package, engine, tuple(more))
         for number in range(slides):
             share = malignant[number // 2 % len(malignant)] if number % 2 else None

@@ -19,8 +19,8 @@ import numpy as np
 
 import appliance
 from appliance.assays import Assay
-from appliance.cli.hardware import scorer
 from appliance.cli.plain_console import plain_console
+from appliance.cli.scoring import scorer
 from appliance.cli.twin_session import TwinSlide
 from appliance.records import FieldRecord, Finding, FocusResult, Outcome, SlideRun
 from appliance.scan.interpret import Interpretation, ReadingRules, interpret
@@ -134,7 +134,8 @@ def read_in_process(job: Job) -> SlideScore:
     findings: list[Finding] = []
     targets = 0
     settings = job.settings.model_copy(update={"optics": optics})
-    with scorer(settings, job.assay) as (package, engine):
+    with scorer(settings, job.assay) as opened:
+        package, engine = opened.package, opened.scorer
         run = run_of(job, optics, plan, engine.backend)
         point = package.operating_point
         rules = ReadingRules(job.assay.labels.targets, point.threshold, package.manifest.report_threshold, keep_top=0)

@@ -23,7 +23,7 @@ from appliance.assays import Assay
 from appliance.assays.model import AfbGrading, DensityTable
 from appliance.cli.bench_figures import Floats, exact_share
 from appliance.cli.bench_reading import Job, Magnification, run_of
-from appliance.cli.hardware import engine_folder
+from appliance.cli.scoring import engine_folder
 from appliance.records import FieldRecord, FocusResult, Outcome, SlideRun
 from appliance.scan.plan import Plan, PlannedField, Region, Shape, make_plan
 from appliance.settings import OpticsSection, Settings

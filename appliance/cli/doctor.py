@@ -15,10 +15,11 @@ from rich.text import Text
 
 from appliance.assays import known_assays, load_assay
 from appliance.cli.exits import Exit
-from appliance.cli.hardware import axial_curve, focus_curve, learned_waits, open_camera, scorer, settle_file
+from appliance.cli.hardware import axial_curve, focus_curve, learned_waits, open_camera, settle_file
 from appliance.cli.hub_session import local_hub
 from appliance.cli.plain_console import plain_console
 from appliance.cli.result import write_json
+from appliance.cli.scoring import scorer
 from appliance.cli.twin_session import TwinSlide, twin_session
 from appliance.errors import ApplianceError, SettingsError
 from appliance.journal import Journal, require_free_space
@@ -167,7 +168,8 @@ def _focus(settings: Settings, assay: str) -> Check:
 
 
 def _engine(settings: Settings, name: str) -> str:
-    with scorer(settings, load_assay(name)) as (package, engine):
+    with scorer(settings, load_assay(name)) as opened:
+        package, engine = opened.package, opened.scorer
         return f"{package.title} on {engine.backend.runtime}, sha256 {engine.backend.onnx_sha256[:12]}…"
 
 

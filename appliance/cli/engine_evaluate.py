@@ -17,9 +17,9 @@ from appliance.assays import load_assay
 from appliance.assays.model import Assay
 from appliance.cli.bench_reading import Job, Magnification, half_positive, read_slides
 from appliance.cli.engine_evaluate_slides import slide_figures
-from appliance.cli.hardware import engine_folder, scorer
 from appliance.cli.plain_console import plain_console
 from appliance.cli.result import write_json
+from appliance.cli.scoring import engine_folder, scorer
 from appliance.errors import ApplianceError
 from appliance.settings import OpticsSection, Settings, load_settings
 from engines.evaluate.boxes import read_boxes
@@ -190,7 +190,8 @@ def _slides(
 
 
 def _with_engine(setup: _Setup, figures: Callable[[Target], dict[str, object]]) -> dict[str, object]:
-    with scorer(setup.settings, setup.assay) as (package, loaded):
+    with scorer(setup.settings, setup.assay) as opened:
+        package, loaded = opened.package, opened.scorer
         found = figures(Target.of(package.manifest, loaded.probabilities))
         return {"engine": package.title, "onnx_sha256": package.manifest.onnx.sha256, **found}
 

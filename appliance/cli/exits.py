@@ -5,8 +5,11 @@ from __future__ import annotations
 from enum import IntEnum
 
 from appliance.errors import ApplianceError, JournalError, PlanError, SettingsError
+from appliance.update.install import NotAccepted
 from drivers.errors import CameraLost, DeviceError, FrameTimeout, LimitError
 from engines.errors import EngineError
+from engines.releases.errors import ReleaseRefused
+from engines.slots.errors import SlideInProgress, UpdateUnderWay
 
 
 class Exit(IntEnum):
@@ -22,6 +25,9 @@ class Exit(IntEnum):
     JOURNAL = 7
     PLAN = 8
     CHECKS_FAILED = 9
+    RELEASE_REFUSED = 10
+    NOT_ACCEPTED = 11
+    BUSY = 12
     INTERRUPTED = 130
 
 
@@ -36,6 +42,10 @@ def exit_for(error: Exception) -> Exit:
         (CameraLost, Exit.CAMERA),
         (FrameTimeout, Exit.CAMERA),
         (DeviceError, Exit.STAGE),
+        (ReleaseRefused, Exit.RELEASE_REFUSED),
+        (NotAccepted, Exit.NOT_ACCEPTED),
+        (SlideInProgress, Exit.BUSY),
+        (UpdateUnderWay, Exit.BUSY),
         (EngineError, Exit.ENGINE),
     ]
     return next((code for kind, code in kinds if isinstance(error, kind)), Exit.FAULT)

@@ -1,4 +1,4 @@
-"""Open the stage, the camera and the engine that the settings name."""
+"""Open the stage and the camera that the settings name, and find what this device has learned of itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from appliance.assays.model import Assay
 from appliance.errors import SettingsError
 from appliance.scan.focus.axial import AxialCurve
 from appliance.scan.focus.curve_file import load_curve
@@ -17,9 +16,6 @@ from drivers.camera.frame import Camera
 from drivers.camera.replay import ReplayCamera
 from drivers.camera.twin import TwinCamera
 from drivers.stage import Stage, StageSettings, open_stage
-from engines.cpu_choice import open_chosen
-from engines.onnx_cpu import OnnxCpuScorer
-from engines.package import EnginePackage, load_package, shipped
 
 
 def open_camera(settings: Settings) -> Camera:
@@ -72,17 +68,6 @@ def hardware(settings: Settings, stage_settings: StageSettings | None = None) ->
         stage.close()
 
 
-def engine_folder(settings: Settings, assay: Assay) -> Path:
-    """Folder of the engine package that the settings name for this assay, or of the shipped one for their scale."""
-    named: Path | None = getattr(settings.engines, assay.name, None)
-    return named if named is not None else shipped(assay.name, settings.optics.um_per_px)
-
-
-def runtime_record(settings: Settings) -> Path:
-    """Where `bench engine --keep` records which runtime is fastest on this machine."""
-    return settings.journal.path.parent / "engine-runtime.json"
-
-
 def focus_curve(settings: Settings, assay: str) -> Path:
     """Where `calibrate focus` keeps the axial curve of this device for the objective in force.
 
@@ -97,19 +82,3 @@ def focus_curve(settings: Settings, assay: str) -> Path:
 def axial_curve(settings: Settings, assay: str) -> AxialCurve | None:
     """The curve that is kept there, None where this device was not calibrated. Raises SettingsError."""
     return load_curve(focus_curve(settings, assay), FocusOptics(settings.optics.na, settings.optics.um_per_px))
-
-
-@contextmanager
-def scorer(settings: Settings, assay: Assay) -> Iterator[tuple[EnginePackage, OnnxCpuScorer]]:
-    """The verified engine package for this assay, loaded in the runtime recorded for it. Raises EngineError."""
-    package = load_package(engine_folder(settings, assay))
-    if package.manifest.assay != assay.name:
-        raise SettingsError(
-            f"The engine package {package.title} is made for the assay {package.manifest.assay}, not {assay.name}.",
-            remedy=f"Name a package for {assay.name} in engines.{assay.name}.",
-        )
-    loaded = open_chosen(package, runtime_record(settings))
-    try:
-        yield package, loaded
-    finally:
-        loaded.close()

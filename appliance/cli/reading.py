@@ -12,8 +12,9 @@ from pathlib import Path
 
 import appliance
 from appliance.assays.model import Assay
-from appliance.cli.hardware import axial_curve, hardware, scorer
+from appliance.cli.hardware import axial_curve, hardware
 from appliance.cli.report_input import report_data
+from appliance.cli.scoring import scorer
 from appliance.errors import JournalError, PlanError, SettingsError
 from appliance.journal import Journal, require_free_space
 from appliance.messages.clock import read_clock
@@ -82,7 +83,8 @@ def read_slide(
     focus = settings.focus.model_copy(update={"mode": settings.focus.mode or assay.reading.focus})
     settings = settings.model_copy(update={"focus": focus})
     settings.journal.path.parent.mkdir(parents=True, exist_ok=True)
-    with scorer(settings, assay) as (package, engine), Journal.open(settings.journal.path) as journal:
+    with scorer(settings, assay) as opened, Journal.open(settings.journal.path) as journal:
+        package, engine = opened.package, opened.scorer
         check_operating_point(assay, package.operating_point)
         curve = axial_curve(settings, assay.name)
         require_free_space(settings.journal.path, settings.journal.min_free_mb)
@@ -109,7 +111,8 @@ def read_slide(
                 planes=_second_planes(settings, assay, run, earlier),
                 done_again=listener.second_plane_done,
             )
-            scan_until_enough(rig, plan, recorded, settings, reader, listener, stop, curve)
+            with opened.slide():
+                scan_until_enough(rig, plan, recorded, settings, reader, listener, stop, curve)
         return _conclude(journal, settings, assay, run, package, report, len(earlier))
 
 

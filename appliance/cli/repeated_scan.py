@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.assays import Assay, load_assay
-from appliance.cli.bench_focus import Order, axial_curve_for, plan_over
+from appliance.cli.bench_focus import Order, axial_curve_for
 from appliance.cli.bench_reading import Job, run_of
 from appliance.cli.plain_console import plain_console
+from appliance.cli.twin_plan import plan_over
 from appliance.journal import Journal
 from appliance.scan.events import ScanListener
 from appliance.scan.focus.axial import AxialCurve

@@ -15,13 +15,13 @@ from rich.console import Console
 from rich.text import Text
 
 from appliance.assays import Assay, load_assay
-from appliance.cli.hardware import engine_folder
 from appliance.cli.hub_session import local_hub, sender
 from appliance.cli.plain_console import plain_console
 from appliance.cli.progress import progress_bar
 from appliance.cli.reading import Order, SlideReading, read_slide
 from appliance.cli.report_input import report_data
 from appliance.cli.result import scan_result, write_json
+from appliance.cli.scoring import engine_folder
 from appliance.cli.twin_session import TwinSlide, twin_session
 from appliance.journal import JournalReader
 from appliance.report import write_report

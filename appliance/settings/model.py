@@ -152,10 +152,24 @@ class ScanSection(StrictModel):
 
 
 class EnginesSection(StrictModel):
-    """Folder of the engine package for each assay; without it the shipped one."""
+    """Engine packages: those that were installed, folders named here for an assay, or else the shipped ones.
+
+    cpu_allowed: patients' slides may be read on the processor where there is no GPU; each verdict then says so.
+    slots: folder of the engines that were installed on this device. trust_root: root.json of whose releases are taken.
+    good_after: slides that a new engine has to bring to their end before it is good; with more than failed_allowed
+    slides that do not come to theirs, or more than restarts_allowed restarts by the watchdog, it falls back.
+    workspace_mib: memory that TensorRT may use while it builds.
+    """
 
     serous: Path | None = None
     afb: Path | None = None
+    cpu_allowed: bool = False
+    slots: Path = Path("build/cytoscan/engines")
+    trust_root: Path | None = None
+    good_after: int = Field(default=5, ge=1, le=1_000)
+    failed_allowed: int = Field(default=1, ge=0, le=100)
+    restarts_allowed: int = Field(default=0, ge=0, le=100)
+    workspace_mib: int = Field(default=1_024, ge=64, le=65_536)
 
 
 class JournalSection(StrictModel):

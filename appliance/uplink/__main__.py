@@ -13,11 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from appliance import __version__
 from appliance.errors import ApplianceError
-from appliance.messages.topics import Topics
 from appliance.settings.load import load_settings
-from appliance.uplink.sender import Sender
+from appliance.uplink.run import run_sender
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,20 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     try:
-        settings = load_settings(options.settings, options.set)
-        topics = Topics(settings.site, settings.device)
-        sender = Sender(topics, settings.uplink, settings.journal.path, app_version=__version__)
-        sender.start()
+        run_sender(load_settings(options.settings, options.set), ended)
     except ApplianceError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    while not ended.wait(0.5) and sender.status().alive:
-        continue
-    fault = not ended.is_set()
-    sender.stop()
-    if fault:
-        sys.stderr.write(f"{sender.status().last_problem}\n")
-    return int(fault)
+    return 0
 
 
 if __name__ == "__main__":

@@ -74,10 +74,15 @@ class _Monitor(trt.IProgressMonitor):
         return not self.stopped
 
 
-def build(order: BuildOrder, progress: Progress = lambda *_: True) -> Built:
-    """An engine of the network for pictures of one size. Raises BuildFailed with what TensorRT said last."""
+def build(
+    order: BuildOrder, progress: Progress = lambda *_: True, heard: Callable[[str], None] = lambda _: None
+) -> Built:
+    """An engine of the network for pictures of one size. heard: told of each warning and error, as it comes.
+
+    Raises BuildFailed with what TensorRT said last.
+    """
     begun_s = time.monotonic()
-    messages = Messages()
+    messages = Messages(heard)
     builder = trt.Builder(messages)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     _parse(network, order, messages)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import tensorrt as trt
 
@@ -11,16 +12,19 @@ _HEARD = frozenset({"INTERNAL_ERROR", "ERROR", "WARNING"})
 
 
 class Messages(trt.ILogger):
-    """Keeps the last warnings and errors. TensorRT may call it from threads of its own."""
+    """Keeps the last warnings and errors. TensorRT may call it from threads of its own. heard: told of each of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, heard: Callable[[str], None] = lambda _: None) -> None:
         trt.ILogger.__init__(self)  # pybind11 wants it called by name
+        self._heard = heard
         self._kept: deque[str] = deque(maxlen=_KEPT)
 
     def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
         """Called by TensorRT."""
         if severity.name in _HEARD:
-            self._kept.append(f"{severity.name.lower().replace('_', ' ')}: {msg}")
+            line = f"{severity.name.lower().replace('_', ' ')}: {msg}"
+            self._kept.append(line)
+            self._heard(line)
 
     @property
     def lines(self) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ from engines.cuda.gpu_thread import GpuThread
 from engines.cuda.slots import LEAST, SlotRing, SlotState, Ticket
 from engines.tensorrt.errors import EngineFailed
 from engines.tensorrt.inspection import LayerSummary
-from engines.tensorrt.opened import OpenEngine, Signature
+from engines.tensorrt.opened import OpenEngine
+from engines.tensorrt.signature import Signature
 
 _POLL_S = 100e-6
 _DEADLINE_S = 10.0

@@ -7,7 +7,6 @@ that can be done, and enqueued piece by piece where not. What was opened is clos
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 import numpy as np
 import tensorrt as trt
@@ -18,20 +17,11 @@ from engines.cuda.errors import CudaError
 from engines.tensorrt.errors import EngineFailed, EngineRefused
 from engines.tensorrt.inspection import LayerSummary, summarise
 from engines.tensorrt.messages import Messages
+from engines.tensorrt.signature import Signature
 
 _REBUILD = "Build the engine again on this device from its package."
 _UNWRITTEN = 0xFF
 """Fills the answer's memory before each run. As float32 it is no number, so that an answer nobody wrote shows."""
-
-
-@dataclass(frozen=True)
-class Signature:
-    """What the package promises: names, the picture (1, H, W, 3), the answer (1, labels, h, w)."""
-
-    input_name: str
-    input_shape: tuple[int, ...]
-    output_name: str
-    output_shape: tuple[int, ...]
 
 
 class EngineSlot:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 import tensorrt as trt
 
@@ -13,30 +12,9 @@ from engines.onnx_cpu import OnnxCpuScorer
 from engines.package import EnginePackage
 from engines.scorer import BackendInfo
 from engines.tensorrt.network import TensorRtNetwork
-from engines.tensorrt.opened import Signature
+from engines.tensorrt.signature import FrameSize, signature
 
 KIND = "tensorrt"
-
-
-@dataclass(frozen=True)
-class FrameSize:
-    """Of the camera's pictures, in pixels; an engine is built for one."""
-
-    height_px: int
-    width_px: int
-
-
-def signature(package: EnginePackage, frame: FrameSize) -> Signature:
-    """What an engine of the package reads and answers: whole frames, or its own tiles."""
-    manifest = package.manifest
-    height, width, stride = frame.height_px, frame.width_px, manifest.output.stride
-    if manifest.tiling is not None:
-        height, width = manifest.tiling.height_px, manifest.tiling.width_px
-    cells = (-(-height // stride), -(-width // stride))
-    if manifest.tiling is not None and manifest.tiling.answers == "field":
-        cells = (1, 1)
-    shape = (1, len(manifest.labels), *cells)
-    return Signature(manifest.input.name, (1, height, width, 3), manifest.output.name, shape)
 
 
 class TensorRtScorer(OnnxCpuScorer):

@@ -56,7 +56,7 @@ def test_a_port_without_the_controller_is_told_from_a_cable_fault(cytoscan: Call
 def test_no_camera(cytoscan: Callable[..., Ran]) -> None:
     for address, kind in (("missing.sock", "twin"), ("missing", "replay")):
         camera = f"camera={{kind: {kind}, address: {address}}}"
-        ran = cytoscan("scan", "--twin", "--fields", "2", "--set", camera)
+        ran = cytoscan("scan", "--twin", "--fields", "2", "--set", camera, "--set", "engines.cpu_allowed=true")
         assert ran.code == Exit.CAMERA
         assert "missing" in ran.err
 

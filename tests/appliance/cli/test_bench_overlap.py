@@ -38,8 +38,8 @@ def overlap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float) -> 
     """One small field drawn in this process, at heights near enough together for frames to be compared."""
 
     @contextmanager
-    def slow(*_: object) -> Iterator[tuple[SimpleNamespace, Slow]]:
-        yield SimpleNamespace(title="slow"), Slow(seconds)
+    def slow(*_: object) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(package=SimpleNamespace(title="slow"), scorer=Slow(seconds))
 
     monkeypatch.setattr(bench, "scorer", slow)
     monkeypatch.setattr(repeated_scan, "_RUNGS_DOF", (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 9.0))

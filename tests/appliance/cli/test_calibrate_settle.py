@@ -12,11 +12,11 @@ import pytest
 
 from appliance.cli import calibrate_settle
 from appliance.cli.app import run
-from appliance.cli.bench_focus import plan_over
 from appliance.cli.calibrate_settle import learn_on
 from appliance.cli.doctor import _settle
 from appliance.cli.exits import Exit
 from appliance.cli.hardware import settle_file, stage_in_use
+from appliance.cli.twin_plan import plan_over
 from appliance.scan.focus.optics import FocusOptics
 from appliance.scan.rig import Rig
 from appliance.scan.settle.measure import LONGEST_EXPOSURE_MS, Bench

@@ -14,6 +14,7 @@ import pytest
 from appliance.assays import load_assay
 from appliance.cli import reading
 from appliance.cli.reading import Order, SlideReading, read_slide
+from appliance.cli.scoring import OpenEngine, trial_of
 from appliance.errors import JournalError
 from appliance.journal import Journal, JournalReader
 from appliance.scan import until_enough
@@ -61,8 +62,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         yield Hardware(), Hardware()
 
     @contextmanager
-    def scorer(*_: object) -> Iterator[tuple[object, FixedScorer]]:
-        yield package, FixedScorer(*bacilli)
+    def scorer(settings: Settings, _: object) -> Iterator[OpenEngine]:
+        yield OpenEngine(package, FixedScorer(*bacilli), trial_of(settings))
 
     def scan(_rig: object, plan: Plan, recorded: Set[int], _settings: object, reader: Reader, *_: object) -> None:
         for field in plan.fields:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance.cli.bench_focus import plan_over
+from appliance.cli.twin_plan import plan_over
 from appliance.scan.rig import Rig
 from drivers.camera.frame import CameraSettings
 from drivers.stage import Position

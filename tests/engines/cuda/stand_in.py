@@ -20,14 +20,14 @@ class Kind(IntEnum):
 
 
 class StandIn:
-    """The driver, and what it saw."""
+    """The driver, and what it saw. name: under which others in this process find it."""
 
-    def __init__(self, folder: Path) -> None:
-        library = folder / "libcuda.so.1"
+    def __init__(self, folder: Path, name: str = "libcuda.so.1") -> None:
+        self.path = folder / name
         source = Path(__file__).with_name("stand_in_driver.c")
-        order = ["gcc", "-Wall", "-Werror", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", library, source]
+        order = ["gcc", "-Wall", "-Werror", "-shared", "-fPIC", f"-Wl,-soname,{name}", "-o", self.path, source]
         subprocess.run(order, check=True)
-        self._library = ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)  # found by this name from now on
+        self._library = ctypes.CDLL(str(self.path))  # found by this name from now on
 
     def live(self) -> dict[str, int]:
         """What was not given back, by kind."""
@@ -39,9 +39,9 @@ class StandIn:
         """How many contexts are pushed."""
         return int(self._library.stand_in_depth())
 
-    def fail(self, call: str = "") -> None:
-        """From now on this call is refused; none without a name."""
-        self._library.stand_in_fail(call.encode())
+    def fail(self, call: str = "", status: int = 999) -> None:
+        """From now on this call is refused with this status; none without a name."""
+        self._library.stand_in_fail(call.encode(), status)
 
     def devices(self, count: int) -> None:
         """How many GPUs there are."""

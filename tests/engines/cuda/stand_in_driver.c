@@ -36,12 +36,43 @@ static int end(void *handle, int kind) {
 
 int stand_in_live(int kind) { int n = 0; for (int i = 1; i <= made; i++) n += things[i].live && things[i].kind == kind; return n; }
 int stand_in_depth(void) { return depth; }
-void stand_in_fail(const char *call) { strncpy(failing, call, sizeof failing - 1); }
+void stand_in_fail(const char *call, int status) { strncpy(failing, call, sizeof failing - 1); fail_with = status; }
 void stand_in_devices(int count) { devices = count; }
 unsigned stand_in_flags(int kind) { return made && things[made].kind == kind ? things[made].flags : 0; }
 
 int cuInit(unsigned flags) { if (fails("cuInit")) return fail_with; return flags ? INVALID_VALUE : devices ? OK : NO_DEVICE; }
 int cuDriverGetVersion(int *version) { *version = 13040; return OK; }
+int cuDeviceGetCount(int *count) { *count = devices; return OK; }
+int cuDeviceGetName(char *name, int size, int device) {
+  if (fails("cuDeviceGetName")) return fail_with;
+  if (device >= devices) return 101;
+  strncpy(name, "Orin (stands in)", size);
+  return OK;
+}
+int cuDeviceGetAttribute(int *value, int attribute, int device) {
+  if (device >= devices || (attribute != 75 && attribute != 76)) return INVALID_VALUE;
+  *value = attribute == 75 ? 8 : 7; /* compute capability */
+  return OK;
+}
+static const struct { int status; const char *name, *text; } words[] = {
+  {INVALID_VALUE, "CUDA_ERROR_INVALID_VALUE", "invalid argument"},
+  {NO_DEVICE, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
+  {101, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"},
+  {201, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
+  {INVALID_HANDLE, "CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"},
+  {801, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},
+  {999, "CUDA_ERROR_UNKNOWN", "unknown error"},
+};
+int cuGetErrorName(int status, const char **name) {
+  *name = 0;
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++) if (words[i].status == status) *name = words[i].name;
+  return *name ? OK : INVALID_VALUE;
+}
+int cuGetErrorString(int status, const char **text) {
+  *text = 0;
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++) if (words[i].status == status) *text = words[i].text;
+  return *text ? OK : INVALID_VALUE;
+}
 int cuDeviceGet(int *device, int ordinal) { if (ordinal >= devices) return 101; *device = ordinal; return OK; }
 int cuDevicePrimaryCtxRetain(void **context, int device) { (void)device; *context = new_thing(CONTEXT); return OK; }
 int cuDevicePrimaryCtxRelease_v2(int device) {

@@ -14,7 +14,7 @@ from engines.cuda.gpu_thread import GpuThread
 from engines.errors import EngineError
 from engines.tensorrt.errors import EngineFailed, EngineRefused
 from engines.tensorrt.network import TensorRtNetwork
-from engines.tensorrt.opened import Signature
+from engines.tensorrt.signature import Signature
 
 from ..cuda.fake_cuda import FakeCuda
 from .fake_tensorrt import BEHAVIOUR, CONTEXTS, plan

@@ -10,7 +10,8 @@ import pytest
 from engines.errors import BadInput, EngineError
 from engines.package import EnginePackage, load_package, shipped
 from engines.tensorrt.errors import EngineFailed, EngineRefused
-from engines.tensorrt.scorer import FrameSize, TensorRtScorer, signature
+from engines.tensorrt.scorer import TensorRtScorer
+from engines.tensorrt.signature import FrameSize, signature
 
 from ..cuda.fake_cuda import FakeCuda
 from .fake_tensorrt import plan

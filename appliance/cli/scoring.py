@@ -1,0 +1,173 @@
+"""The engine that reads an assay's slides on this device, and on which runtime.
+
+The settings may name a package; otherwise the one that was installed here is used, or else the shipped one. Falling
+back to the processor is a decision, never an accident: without an engine on a GPU, only the twin's slides are read,
+which are nobody's, unless the site has allowed more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from appliance.assays.model import Assay
+from appliance.errors import SettingsError
+from appliance.scan.scanner import Stopped
+from appliance.settings.model import Settings
+from drivers.errors import DeviceError
+from engines.cuda.probe import Gpu, GpuAbsent, probe
+from engines.onnx_cpu import OnnxCpuScorer
+from engines.package import EnginePackage, load_package, shipped
+from engines.runtimes import CpuRuntime, is_built, open_built, what_changed
+from engines.slots.errors import SlideInProgress
+from engines.slots.slot import Slot
+from engines.slots.store import SlotStore
+from engines.slots.trial import Trial
+
+WHO = "scanner"
+Open = Callable[[EnginePackage, "Path | None"], OnnxCpuScorer]
+
+
+@dataclass(frozen=True)
+class OpenEngine:
+    """A verified package, loaded. store: of the slot that it lies in; None where it is the shipped or a named one."""
+
+    package: EnginePackage
+    scorer: OnnxCpuScorer
+    trial: Trial
+    store: SlotStore | None = None
+
+    @contextmanager
+    def slide(self) -> Iterator[None]:
+        """One slide, counted for the engine's trial; ended by the operator or a device, it did its part, too."""
+        if self.store is None:
+            yield
+            return
+        name = self.package.manifest.name
+        self.store.slide_started(name)
+        try:
+            yield
+        except (Stopped, KeyboardInterrupt, DeviceError):
+            self.store.slide_finished(name, self.trial, who=WHO, now=_utc_now())
+            raise
+        self.store.slide_finished(name, self.trial, who=WHO, now=_utc_now())
+
+
+def trial_of(settings: Settings) -> Trial:
+    """How long a new engine is on trial here."""
+    section = settings.engines
+    return Trial(section.good_after, section.failed_allowed, section.restarts_allowed)
+
+
+def runtime_record(settings: Settings) -> Path:
+    """Where `bench engine --keep` records which processor runtime is fastest on this machine."""
+    return settings.journal.path.parent / "engine-runtime.json"
+
+
+def present_gpu() -> Gpu | GpuAbsent:
+    """The GPU, or why there is none."""
+    try:
+        return probe()
+    except GpuAbsent as absent:
+        return absent
+
+
+def engine_folder(settings: Settings, assay: Assay) -> Path:
+    """Folder of the package that the settings name for this assay, that is installed here, or that was shipped.
+
+    What failed its trial has fallen back by then. Raises EngineError, SettingsError.
+    """
+    with _watched(settings) as store:
+        return _chosen(store, settings, assay)[0]
+
+
+def installed_for(store: SlotStore, settings: Settings, assay: Assay) -> Slot | None:
+    """The slot in use whose engine reads this assay at the scale in force. Raises SettingsError where two do."""
+    found = []
+    for name in store.names():
+        slot = store.current(name)
+        if slot is None:
+            continue
+        manifest = load_package(slot.package).manifest
+        scale = manifest.scale
+        if manifest.assay == assay.name and scale.min_um_per_px <= settings.optics.um_per_px <= scale.max_um_per_px:
+            found.append(slot)
+    if len(found) > 1:
+        raise SettingsError(
+            f"Several engines are installed for {assay.name}: {', '.join(slot.name for slot in found)}.",
+            remedy=f"Name the package folder of one in engines.{assay.name}.",
+        )
+    return found[0] if found else None
+
+
+@contextmanager
+def scorer(settings: Settings, assay: Assay) -> Iterator[OpenEngine]:
+    """The engine for this assay. While it is open, no update changes the engines of this device.
+
+    Raises EngineError; SettingsError where the site has not allowed the only runtime there is.
+    """
+    with _watched(settings) as store:
+        folder, slot = _chosen(store, settings, assay)
+        package = load_package(folder)
+        if package.manifest.assay != assay.name:
+            raise SettingsError(
+                f"The engine package {package.title} is made for the assay {package.manifest.assay}, not {assay.name}.",
+                remedy=f"Name a package for {assay.name} in engines.{assay.name}.",
+            )
+        with closing(_allowed_runtime(settings, package, slot)(package, slot.engine if slot else None)) as loaded:
+            yield OpenEngine(package, loaded, trial_of(settings), store if slot else None)
+
+
+@contextmanager
+def _watched(settings: Settings) -> Iterator[SlotStore]:
+    """The engines installed here, held for reading after those that failed their trial have fallen back."""
+    store = SlotStore(settings.engines.slots)
+    if store.names():
+        with suppress(SlideInProgress), store.updating():  # whoever reads a slide has looked before
+            for name in store.names():
+                store.watch(name, trial_of(settings), who=WHO, now=_utc_now())
+    with store.reading():
+        yield store
+
+
+def _chosen(store: SlotStore, settings: Settings, assay: Assay) -> tuple[Path, Slot | None]:
+    """The package's folder, and the slot in which it lies, if it does."""
+    named: Path | None = getattr(settings.engines, assay.name, None)
+    if named is not None:
+        return named, None
+    slot = installed_for(store, settings, assay)
+    return (shipped(assay.name, settings.optics.um_per_px) if slot is None else slot.package), slot
+
+
+def _allowed_runtime(settings: Settings, package: EnginePackage, slot: Slot | None) -> Open:
+    """How the package is opened."""
+    why, remedy = why_not_on_gpu(package, slot)
+    if not why:
+        return open_built
+    if settings.camera.kind != "twin" and not settings.engines.cpu_allowed:
+        raise SettingsError(
+            f"{why} This site has not allowed slides to be read on the processor.",
+            safe="No slide was read.",
+            remedy=f"{remedy} Or set engines.cpu_allowed: true; each verdict then says so.",
+        )
+    return CpuRuntime(runtime_record(settings)).open
+
+
+def why_not_on_gpu(package: EnginePackage, slot: Slot | None) -> tuple[str, str]:
+    """Why the engine does not run on this device's GPU, and what helps; empty where it does."""
+    build = f"Build it: cytoscan engine build {package.manifest.name}."
+    gpu = present_gpu()
+    if isinstance(gpu, GpuAbsent):
+        return gpu.what, gpu.remedy
+    if slot is None or not is_built(slot.engine):
+        return f"No engine of {package.title} has been built for this device's GPU.", build
+    if changed := what_changed(slot, package, gpu):
+        return f"The engine of {package.title} was built under other conditions: {' '.join(changed)}", build
+    return "", ""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(timezone.utc)

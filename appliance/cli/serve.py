@@ -1,0 +1,148 @@
+"""`cytoscan serve …`: the scanner and the uplink as services of systemd."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
+
+import numpy as np
+import typer
+
+from appliance.assays import Assay, known_assays, load_assay
+from appliance.cli.plain_console import plain_console
+from appliance.cli.reading import Order, read_slide
+from appliance.cli.scan import stop_on_signal
+from appliance.cli.scoring import scorer
+from appliance.scan.events import ScanListener
+from appliance.service.breadcrumb import Breadcrumb
+from appliance.service.clients import Clients
+from appliance.service.notify import Notifier, Pulse
+from appliance.service.reading import Read
+from appliance.service.requests import LONGEST_LINE, ScanRequest, VerdictReached
+from appliance.service.scanner import ScannerService
+from appliance.settings import Settings, load_settings
+from appliance.uplink import SenderStatus
+from appliance.uplink.run import run_sender
+
+app = typer.Typer(help="Run a part of the appliance as a service: systemd starts these on a device.")
+SOCKET = Path("/run/cytoscan/scanner.sock")
+BREADCRUMB = "slide-in-hand.json"
+LOAD_S = 120.0
+"""A network that is not loaded after this is given up by systemd."""
+_SELF_TEST_SHAPE = (1208, 1928, 3)
+"""Of the reference camera's frame; what is scored here only shows that the network runs."""
+
+SettingsFile = Annotated[Path | None, typer.Option("--settings", help="Settings file (YAML).")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="One setting as section.key=value. Repeatable.")]
+
+
+@app.command()
+def scanner(
+    settings_file: SettingsFile = None,
+    overrides: Overrides = None,
+    socket: Annotated[Path, typer.Option(help="Where slides are asked for (Unix socket).")] = SOCKET,
+) -> None:
+    """Read slides that are asked for over a socket, one at a time. Ends by SIGTERM, after the field in hand."""
+    notifier = Notifier.from_environment(os.environ, os.getpid())
+    settings = load_settings(settings_file, overrides or [])
+    note = plain_console().print
+    settings.journal.path.parent.mkdir(parents=True, exist_ok=True)
+    with stop_on_signal() as end, closing(notifier):
+        self_test(settings, _loading(notifier))
+        with closing(Clients(socket, LONGEST_LINE)) as clients:
+            breadcrumb = Breadcrumb(settings.journal.path.with_name(BREADCRUMB))
+            service = ScannerService(clients, breadcrumb, reader(settings), notifier, note=note, now=_utc_now)
+            note(f"Slides are asked for at {socket}.")
+            service.serve(end)
+
+
+@app.command()
+def uplink(settings_file: SettingsFile = None, overrides: Overrides = None) -> None:
+    """Bring what stands in the journal to the hub. Ends by SIGTERM; what is unsent stays in the journal."""
+    notifier = Notifier.from_environment(os.environ, os.getpid())
+    settings = load_settings(settings_file, overrides or [])
+    with stop_on_signal() as end, closing(notifier):
+        if settings.uplink.enabled:
+            run_sender(settings, end, _sender_watch(notifier))
+        else:
+            # Where the settings say so this is no fault, which an end before READY=1 would be.
+            notifier.ready("switched off in the settings")
+        notifier.stopping("ending")
+
+
+def self_test(settings: Settings, begin: Callable[[str], None]) -> None:
+    """Load the network of each assay that is read at the magnification in force, and have it score an empty field.
+
+    begin: called before each, with what is done. Raises SettingsError, EngineError.
+    """
+    for name in known_assays():
+        assay = load_assay(name)
+        if settings.optics.magnification not in assay.magnifications:
+            continue
+        begin(f"loading and trying the network for {name}")
+        with scorer(settings, assay) as opened:
+            opened.scorer.score(np.full(_SELF_TEST_SHAPE, 240, dtype=np.uint8), settings.optics.um_per_px)
+
+
+def reader(settings: Settings) -> Read:
+    """How the service reads a slide: `read_slide` with these settings, each report in a folder of its slide's names."""
+
+    def read(request: ScanRequest, assay: Assay, listener: ScanListener, stop: threading.Event) -> VerdictReached:
+        names = (quote(name, safe=" ") for name in (request.accession, request.slide))
+        report = settings.report.directory.joinpath(*names, "report.html")
+        order = Order(request.accession, request.slide, request.operator, request.volume_ml, request.restart)
+        reading = read_slide(settings, assay, order, report, listener, stop)
+        run, verdict = reading.run, reading.verdict
+        return VerdictReached(
+            run_id=run.run_id,
+            accession=run.accession,
+            slide=run.slide,
+            run=run.run,
+            category=verdict.category,
+            title=verdict.title,
+            reasons=verdict.reasons,
+            planned=verdict.fields.planned,
+            usable=verdict.fields.usable,
+            blank=verdict.fields.blank,
+            failed=verdict.fields.failed,
+            resumed=reading.resumed,
+            engine=run.engine,
+            backend=run.backend,
+            report=str(reading.report),
+        )
+
+    return read
+
+
+def _loading(notifier: Notifier) -> Callable[[str], None]:
+    def begin(what: str) -> None:
+        notifier.extend(LOAD_S)
+        notifier.status(what)
+
+    return begin
+
+
+def _sender_watch(notifier: Notifier) -> Callable[[SenderStatus], None]:
+    """Ready at the first call; the watchdog is fed by each, which comes only as long as the sender's thread lives."""
+    pulse = Pulse(notifier, time.monotonic)
+    started = threading.Event()
+
+    def watch(status: SenderStatus) -> None:
+        text = status.last_problem or ("connected" if status.connected else "connecting")
+        if not started.is_set():
+            started.set()
+            notifier.ready(text)
+        pulse.turn(text)
+
+    return watch
+
+
+def _utc_now() -> datetime:
+    return datetime.now(timezone.utc)

@@ -1,0 +1,1 @@
+"""An engine is tried on golden fields before it may read slides. Start reading at `run.py`."""

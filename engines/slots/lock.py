@@ -1,0 +1,88 @@
+"""Who may change the slots: one updater while no slide is read, or the scanner while it reads one."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engines.durable import make_folder
+from engines.errors import NotWritten
+from engines.slots.errors import SlideInProgress, UpdateUnderWay
+
+
+class SlotsLock:
+    """A lock file: exclusive for an update, shared for slides. A process that dies gives it back."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._mode = fcntl.LOCK_UN
+
+    @contextmanager
+    def updating(self) -> Iterator[None]:
+        """Held while slots are changed. Raises UpdateUnderWay, SlideInProgress, NotWritten."""
+        with self._opened() as handle:
+            if _taken(handle, fcntl.LOCK_EX):
+                with self._held(fcntl.LOCK_EX):
+                    yield
+            elif _taken(handle, fcntl.LOCK_SH):  # whoever holds it shares it: a scanner
+                raise SlideInProgress(
+                    f"A slide is being read with the engines in {self._path.parent}.",
+                    remedy="Wait for its verdict, or end it, then start the update again.",
+                )
+            else:
+                raise self._under_way()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Held from before a slide's engine is opened to the slide's end. Raises UpdateUnderWay, NotWritten."""
+        with self._opened() as handle:
+            if not _taken(handle, fcntl.LOCK_SH):
+                raise self._under_way()
+            with self._held(fcntl.LOCK_SH):
+                yield
+
+    def require(self, *, update: bool) -> None:
+        """Raises RuntimeError where a caller forgot to take the lock."""
+        if self._mode == fcntl.LOCK_UN or (update and self._mode != fcntl.LOCK_EX):
+            raise RuntimeError(f"{self._path} is not held: call this inside {'updating' if update else 'reading'}()")
+
+    def _under_way(self) -> UpdateUnderWay:
+        return UpdateUnderWay(
+            f"Another process changes the engines in {self._path.parent}.", remedy="Let it finish, then try again."
+        )
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        make_folder(self._path.parent)
+        try:
+            # For reading only: the scanner's user need not own the file.
+            handle = os.open(self._path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise NotWritten(
+                f"The lock file {self._path} cannot be opened: {error.strerror}.",
+                remedy="Check that this user may write in its folder.",
+            ) from error
+        try:
+            yield handle
+        finally:
+            fcntl.flock(handle, fcntl.LOCK_UN)  # also for a worker that was forked meanwhile and lives on
+            os.close(handle)
+
+    @contextmanager
+    def _held(self, mode: int) -> Iterator[None]:
+        self._mode = mode
+        try:
+            yield
+        finally:
+            self._mode = fcntl.LOCK_UN
+
+
+def _taken(handle: int, mode: int) -> bool:
+    try:
+        fcntl.flock(handle, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
