@@ -26,7 +26,7 @@ demo: install
 	$(BIN)/cytoscan demo
 
 test: $(VENV)/.installed-test
-	tools/install-test-packages mosquitto chromium
+	tools/install-test-packages mosquitto chromium systemd-analyze
 	$(MAKE) --no-print-directory check
 	$(MAKE) --no-print-directory unit
 

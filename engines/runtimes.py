@@ -21,6 +21,8 @@ from engines.slots.slot import Slot
 from engines.tensorrt.errors import EngineRefused
 from engines.tensorrt.signature import FrameSize
 
+GPU_KIND = "tensorrt"
+"""`BackendInfo.kind` of what runs on a GPU."""
 Progress = Callable[[str, int, int], None]
 """Told of phase, steps done, steps of the phase."""
 
@@ -146,6 +148,11 @@ def open_built(package: EnginePackage, engine: Path | None) -> OnnxCpuScorer:
 def is_built(engine: Path) -> bool:
     """Whether a slot's folder holds a plan."""
     return (engine / PLAN).is_file()
+
+
+def frame_of(engine: Path) -> FrameSize:
+    """The size of pictures that a built engine reads. Raises BadBuild."""
+    return load_build(engine).frame
 
 
 def what_changed(slot: Slot, package: EnginePackage, gpu: Gpu) -> list[str]:

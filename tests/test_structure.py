@@ -30,6 +30,8 @@ def test_a_forbidden_import_is_caught(tmp_path: Path) -> None:
         (tmp_path / package / "__init__.py").write_text("")
     for module in ("cli", "report", "hub", "uplink", "scan", "journal", "messages", "verdict", "assays", "settings"):
         (tmp_path / "appliance" / f"{module}.py").write_text("")
+    for module in ("service", "update", "device_report"):
+        (tmp_path / "appliance" / f"{module}.py").write_text("")
     for module in ("yaml_model", "yaml_file", "key_hints", "records", "errors"):
         (tmp_path / "appliance" / f"{module}.py").write_text("")
     (tmp_path / "drivers" / "stage.py").write_text("import appliance.records\n")

@@ -21,11 +21,12 @@ from drivers.errors import DeviceError
 from engines.cuda.probe import Gpu, GpuAbsent, probe
 from engines.onnx_cpu import OnnxCpuScorer
 from engines.package import EnginePackage, load_package, shipped
-from engines.runtimes import CpuRuntime, is_built, open_built, what_changed
+from engines.runtimes import GPU_KIND, CpuRuntime, frame_of, is_built, open_built, what_changed
 from engines.slots.errors import SlideInProgress
 from engines.slots.slot import Slot
 from engines.slots.store import SlotStore
 from engines.slots.trial import Trial
+from engines.tensorrt.signature import FrameSize
 
 WHO = "scanner"
 Open = Callable[[EnginePackage, "Path | None"], OnnxCpuScorer]
@@ -33,12 +34,16 @@ Open = Callable[[EnginePackage, "Path | None"], OnnxCpuScorer]
 
 @dataclass(frozen=True)
 class OpenEngine:
-    """A verified package, loaded. store: of the slot that it lies in; None where it is the shipped or a named one."""
+    """A verified package, loaded. store: of the slot that it lies in; None where it is the shipped or a named one.
+
+    frame: the only size of pictures that it reads; None where it reads any.
+    """
 
     package: EnginePackage
     scorer: OnnxCpuScorer
     trial: Trial
     store: SlotStore | None = None
+    frame: FrameSize | None = None
 
     @contextmanager
     def slide(self) -> Iterator[None]:
@@ -118,7 +123,24 @@ def scorer(settings: Settings, assay: Assay) -> Iterator[OpenEngine]:
                 remedy=f"Name a package for {assay.name} in engines.{assay.name}.",
             )
         with closing(_allowed_runtime(settings, package, slot)(package, slot.engine if slot else None)) as loaded:
-            yield OpenEngine(package, loaded, trial_of(settings), store if slot else None)
+            frame = frame_of(slot.engine) if slot and loaded.backend.kind == GPU_KIND else None
+            yield OpenEngine(package, loaded, trial_of(settings), store if slot else None, frame)
+
+
+def count_watchdog_restart(settings: Settings, assay: Assay | None) -> list[str]:
+    """Hold a restart by the watchdog against the engine on trial that reads the assay; against each, if it is None.
+
+    Returns the names of the engines. Raises SettingsError, EngineError.
+    """
+    if not settings.engines.slots.is_dir():
+        return []
+    store = SlotStore(settings.engines.slots)
+    with store.updating():
+        slot = None if assay is None else installed_for(store, settings, assay)
+        names = store.names() if assay is None else [slot.name] if slot else []
+        for name in names:
+            store.restarted_by_watchdog(name)
+    return names
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from appliance.assays import Assay, known_assays, load_assay
 from appliance.cli.plain_console import plain_console
 from appliance.cli.reading import Order, read_slide
 from appliance.cli.scan import stop_on_signal
-from appliance.cli.scoring import scorer
+from appliance.cli.scoring import count_watchdog_restart, scorer
 from appliance.scan.events import ScanListener
 from appliance.service.breadcrumb import Breadcrumb
 from appliance.service.clients import Clients
@@ -30,14 +30,15 @@ from appliance.service.scanner import ScannerService
 from appliance.settings import Settings, load_settings
 from appliance.uplink import SenderStatus
 from appliance.uplink.run import run_sender
+from engines.tensorrt.signature import FrameSize
 
 app = typer.Typer(help="Run a part of the appliance as a service: systemd starts these on a device.")
 SOCKET = Path("/run/cytoscan/scanner.sock")
 BREADCRUMB = "slide-in-hand.json"
 LOAD_S = 120.0
 """A network that is not loaded after this is given up by systemd."""
-_SELF_TEST_SHAPE = (1208, 1928, 3)
-"""Of the reference camera's frame; what is scored here only shows that the network runs."""
+_REFERENCE = FrameSize(height_px=1208, width_px=1928)
+"""Of the reference camera; what is scored here only shows that the network runs."""
 
 SettingsFile = Annotated[Path | None, typer.Option("--settings", help="Settings file (YAML).")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="One setting as section.key=value. Repeatable.")]
@@ -77,6 +78,17 @@ def uplink(settings_file: SettingsFile = None, overrides: Overrides = None) -> N
         notifier.stopping("ending")
 
 
+@app.command()
+def ended(settings_file: SettingsFile = None, overrides: Overrides = None) -> None:
+    """What systemd runs after the scanner has ended: a hang is held against an engine that is on trial."""
+    if os.environ.get("SERVICE_RESULT") != "watchdog":
+        return
+    settings = load_settings(settings_file, overrides or [])
+    slide = Breadcrumb(settings.journal.path.with_name(BREADCRUMB)).read()
+    for name in count_watchdog_restart(settings, None if slide is None else load_assay(slide.assay)):
+        plain_console().print(f"A restart by the watchdog counts against {name}, if it is on trial.")
+
+
 def self_test(settings: Settings, begin: Callable[[str], None]) -> None:
     """Load the network of each assay that is read at the magnification in force, and have it score an empty field.
 
@@ -88,7 +100,9 @@ def self_test(settings: Settings, begin: Callable[[str], None]) -> None:
             continue
         begin(f"loading and trying the network for {name}")
         with scorer(settings, assay) as opened:
-            opened.scorer.score(np.full(_SELF_TEST_SHAPE, 240, dtype=np.uint8), settings.optics.um_per_px)
+            frame = opened.frame or _REFERENCE
+            empty = np.full((frame.height_px, frame.width_px, 3), 240, dtype=np.uint8)
+            opened.scorer.score(empty, settings.optics.um_per_px)
 
 
 def reader(settings: Settings) -> Read:
