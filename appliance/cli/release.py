@@ -6,6 +6,7 @@ Keys lie on different machines, and the release folder travels between them; so 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -119,6 +120,8 @@ def sign_drafts(
     plain: Plain = False,
 ) -> None:
     """Sign what waits for this key; with enough signatures it is published in the folder."""
+    if not re.fullmatch(r"\d+\.\d+\.\d+", min_app):
+        raise typer.BadParameter("give three numbers, as 1.0.0", param_hint="--min-app")
     signer = _signer(key, plain=plain)
     for archive in add or ():
         repository.add(folder, archive, _listing(archive, min_app), now=_now())

@@ -85,7 +85,7 @@ class Installer:
     def install(self, candidate: Candidate, decision: Decision) -> Slot:
         """The slot in use from now on. Call it inside `store.updating()`.
 
-        Raises NotAccepted, BuildFailed and whatever else makes the engine unfit, which is then rejected for good;
+        Raises NotAccepted, BuildFailed and whatever else makes the engine unfit, which is then rejected;
         NotEnough, NotWritten, CudaError, TensorRtAbsent, BuildStopped, after which the same update may be tried again.
         """
         who, why = decision.who, decision.why

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.engines.releases.maker import Maker
 
-from .small import Device, Engine, make_engine
+from .small import Device, Engine, make_engine, memory
 
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
-    """A folder in memory where there is one, since here hundreds of files are forced to the disk."""
-    shared = Path("/dev/shm")  # noqa: S108
-    with TemporaryDirectory(dir=shared if os.access(shared, os.W_OK) else None) as folder:
-        yield Path(folder)
+    with memory() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

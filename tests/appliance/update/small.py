@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import yaml
 
@@ -36,6 +39,14 @@ NOW = datetime(2026, 11, 28, 9, 30, tzinfo=timezone.utc)
 DECISION = Decision("J. Doe", "finds more")
 ORIN = Gpu("Orin", "8.7", "12.6")
 BUILD = Build("10.3.0", {"workspace_mib": 64}, None, ())
+
+
+@contextmanager
+def memory() -> Iterator[Path]:
+    """A folder in memory where there is one, since here hundreds of files are forced to the disk."""
+    shared = Path("/dev/shm")  # noqa: S108
+    with TemporaryDirectory(dir=shared if os.access(shared, os.W_OK) else None) as folder:
+        yield Path(folder)
 
 
 @dataclass(frozen=True)
