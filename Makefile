@@ -8,7 +8,7 @@ SERIES := $(shell $(PYTHON) -c 'import sys; print("py3%d" % sys.version_info[1])
 CONSTRAINTS := constraints/$(SERIES).txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: install demo test check unit bench-scan bench-verdict bench-stage bench-engine bench-twin bench-focus-curves bench-witness bench-grades bench-stopping bench-focus bench-judge bench-host bench-overlap bench-planes test-train train-afb train-afb-450 train-serous release clean
+.PHONY: install demo test check unit test-gpu bench-scan bench-verdict bench-stage bench-engine bench-twin bench-focus-curves bench-witness bench-grades bench-stopping bench-focus bench-judge bench-host bench-overlap bench-planes bench-install test-train train-afb train-afb-450 train-serous release clean
 
 install: $(VENV)/.installed
 
@@ -39,6 +39,19 @@ check: $(VENV)/.installed-test
 
 unit: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q --numprocesses=$(WORKERS) --dist=loadscope tests
+
+# What a machine with an NVIDIA GPU can prove; without one, that its kernels compile. Where a part is not to be had, the
+# tests that need it are skipped and say so. A Jetson's TensorRT comes with JetPack.
+GPU := $(wildcard /dev/nvidiactl /dev/nvmap)
+GPU_PARTS := nvidia-cuda-nvrtc-cu12 $(if $(GPU),pycuda $(if $(filter x86_64,$(shell uname -m)),tensorrt-cu12))
+test-gpu: $(VENV)/.installed-test
+	@mkdir -p build/test-gpu
+	@for part in $(GPU_PARTS); do \
+		echo "installing $$part"; \
+		$(PIP) install --quiet --constraint $(CONSTRAINTS) $$part >build/test-gpu/$$part.log 2>&1 || \
+			echo "$$part cannot be installed here: see build/test-gpu/$$part.log"; \
+	done
+	$(BIN)/python -m pytest -v tests/gpu
 
 bench-scan: install
 	$(BIN)/cytoscan bench scan --slides 3 --fields 60 --seed 900 --json build/bench/scan.json
@@ -81,6 +94,10 @@ bench-overlap: install
 # What a second plane through balls of cells costs and finds.
 bench-planes: install
 	$(BIN)/cytoscan bench planes --slides 4 --fields 30 --seed 7100 --malignant 0.1 --curve build/bench/curve-0.50.npz --json build/bench/planes.json
+
+# The installation as far as it goes without a GPU, in a clean Debian root; needs root and debootstrap.
+bench-install:
+	tests/tools/install_in_clean_root
 
 bench-engine: install
 	$(BIN)/cytoscan bench engine --json build/bench/engine.json

@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 import appliance
-from appliance.cli import bench, calibrate, calibrate_settle, demo, doctor, engine, hub, release, scan, serve
+from appliance.cli import (
+    bench,
+    calibrate,
+    calibrate_settle,
+    demo,
+    device_acceptance,
+    doctor,
+    engine,
+    hub,
+    release,
+    scan,
+    serve,
+)
 from appliance.cli.exits import Exit, exit_for
 from appliance.cli.plain_console import plain_console
 from appliance.errors import ApplianceError
@@ -27,6 +39,7 @@ app.command()(demo.demo)
 app.command()(scan.scan)
 app.command()(hub.hub)
 app.command()(doctor.doctor)
+app.command()(device_acceptance.acceptance)
 calibrate.app.command()(calibrate_settle.settle)
 app.add_typer(bench.app, name="bench")
 app.add_typer(engine.app, name="engine")

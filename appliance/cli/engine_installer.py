@@ -33,7 +33,7 @@ def installer_on(
 ) -> Iterator[tuple[Installer, Callable[[EnginePackage], Golden]]]:
     """What installs here, and draws golden fields of the camera's size for packages that bring none."""
     console = plain_console()
-    size = _frame_size(settings, frame)
+    size = frame_size(settings, frame)
     with ExitStack() as held:
         folder = Path(held.enter_context(TemporaryDirectory(prefix="golden-")))
         bar = held.enter_context(build_progress(console))
@@ -61,7 +61,7 @@ def fall_back(store: SlotStore, settings: Settings) -> None:
         store.watch(name, trial_of(settings), who="update", now=utc_now())
 
 
-def _frame_size(settings: Settings, frame: str | None) -> FrameSize:
+def frame_size(settings: Settings, frame: str | None) -> FrameSize:
     """As given, or as the camera says."""
     if frame is not None:
         found = re.fullmatch(r"(\d{2,5})x(\d{2,5})", frame)

@@ -30,7 +30,7 @@ class SlotsLock:
             elif _taken(handle, fcntl.LOCK_SH):  # whoever holds it shares it: a scanner
                 raise SlideInProgress(
                     f"A slide is being read with the engines in {self._path.parent}.",
-                    remedy="Wait for its verdict, or end it, then start the update again.",
+                    remedy="Wait for its verdict, or end it, then try again.",
                 )
             else:
                 raise self._under_way()
