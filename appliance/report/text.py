@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from datetime import datetime, timezone
 
-_UPPER = frozenset({"afb", "hpf", "cdc", "who", "iuatld", "od", "na", "tis", "rgb", "ci", "z", "id"})
+_UPPER = frozenset({"afb", "cpu", "hpf", "cdc", "who", "iuatld", "od", "na", "tis", "rgb", "ci", "z", "id"})
 _UNITS = (  # longest suffix first
     ("_per_100_hpf_raw", "per 100 HPF"),
     ("_per_100_hpf", "per 100 HPF"),
