@@ -12,7 +12,7 @@ import typer
 import appliance
 from appliance.cli.build_progress import build_progress
 from appliance.cli.device_trial import PARTS, Trial, Wish
-from appliance.cli.engine_decision import Frame, Overrides, SettingsFile, utc_now
+from appliance.cli.engine_decision import Frame, Overrides, SettingsFile
 from appliance.cli.engine_installer import frame_size
 from appliance.cli.exits import Exit
 from appliance.cli.plain_console import plain_console
@@ -20,6 +20,7 @@ from appliance.cli.scoring import present_gpu, runtime_record
 from appliance.device_report.page import page
 from appliance.device_report.report import DeviceReport
 from appliance.device_report.section import Section, not_passed
+from appliance.journal import utc_now
 from appliance.settings import Settings, load_settings
 from engines.cuda.probe import Gpu, GpuAbsent
 from engines.durable import write_file

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import sys
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated
 
@@ -61,8 +60,3 @@ def slot_data(slot: Slot, *, in_use: bool) -> dict[str, object]:
         "slides_finished": record.slides_finished,
         "history": [{**step.model_dump(mode="json")} for step in record.history],
     }
-
-
-def utc_now() -> datetime:
-    """By the system's clock."""
-    return datetime.now(timezone.utc)

@@ -12,11 +12,11 @@ from tempfile import TemporaryDirectory
 import typer
 
 from appliance.cli.build_progress import build_progress
-from appliance.cli.engine_decision import utc_now
 from appliance.cli.golden_fields import drawn_golden
 from appliance.cli.hardware import open_camera
 from appliance.cli.plain_console import plain_console
 from appliance.cli.scoring import present_gpu, runtime_record, trial_of
+from appliance.journal import utc_now
 from appliance.settings import Settings
 from appliance.update.install import Installer
 from engines.acceptance.golden import Golden

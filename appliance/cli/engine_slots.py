@@ -17,11 +17,11 @@ from appliance.cli.engine_decision import (
     decision_of,
     keep_decision,
     slot_data,
-    utc_now,
 )
 from appliance.cli.engine_installer import fall_back, installer_on
 from appliance.cli.plain_console import plain_console
 from appliance.cli.result import write_json
+from appliance.journal import utc_now
 from appliance.settings import load_settings
 from appliance.update.install import Candidate, built_again
 from engines.package import shipped_as

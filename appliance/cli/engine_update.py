@@ -19,12 +19,12 @@ from appliance.cli.engine_decision import (
     Why,
     decision_of,
     keep_decision,
-    utc_now,
 )
 from appliance.cli.engine_installer import fall_back, installer_on
 from appliance.cli.plain_console import plain_console
 from appliance.cli.result import write_json
 from appliance.errors import SettingsError
+from appliance.journal import utc_now
 from appliance.settings import Settings, load_settings
 from appliance.update.install import Decision
 from appliance.update.stick import Outcome, Wish, update_from

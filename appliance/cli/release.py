@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -19,6 +19,7 @@ from securesystemslib.signer import CryptoSigner
 import appliance
 from appliance.cli.golden_fields import drawn_golden
 from appliance.cli.plain_console import plain_console
+from appliance.journal import utc_now
 from engines.package import load_package
 from engines.releases import keys, repository
 from engines.releases.archive import GOLDEN, PACKAGE, pack, unpack
@@ -63,7 +64,7 @@ def create(
     threshold: Threshold = 2,
 ) -> None:
     """Begin a release folder. Its first root then waits for the signatures of root keys."""
-    repository.create(folder, _keyring(root, threshold, targets, snapshot, timestamp), now=_now())
+    repository.create(folder, _keyring(root, threshold, targets, snapshot, timestamp), now=utc_now())
     _tell_waiting(waiting(folder))
 
 
@@ -78,14 +79,14 @@ def rotate(
     threshold: Threshold = 2,
 ) -> None:
     """Draft the next root with these keys: for new keyholders, or to take a lost key out. Old and new ones sign it."""
-    repository.rotate_root(folder, _keyring(root, threshold, targets, snapshot, timestamp), now=_now())
+    repository.rotate_root(folder, _keyring(root, threshold, targets, snapshot, timestamp), now=utc_now())
     _tell_waiting(waiting(folder))
 
 
 @app.command()
 def renew(folder: Folder) -> None:
     """Draft the same list of packages once more: for a new targets key after `rotate`, or for a longer life."""
-    repository.renew(folder, now=_now())
+    repository.renew(folder, now=utc_now())
     _tell_waiting(waiting(folder))
 
 
@@ -124,7 +125,7 @@ def sign_drafts(
         raise typer.BadParameter("give three numbers, as 1.0.0", param_hint="--min-app")
     signer = _signer(key, plain=plain)
     for archive in add or ():
-        repository.add(folder, archive, _listing(archive, min_app), now=_now())
+        repository.add(folder, archive, _listing(archive, min_app), now=utc_now())
     _tell_waiting(sign(folder, signer))
 
 
@@ -139,7 +140,7 @@ def export_stick(
 ) -> None:
     """Put the release on a stick, signed anew. What was on the stick of earlier releases is replaced."""
     signers = [_signer(one, plain=plain) for one in key]
-    out = export(folder, stick, signers, now=_now(), lifetime=timedelta(days=days))
+    out = export(folder, stick, signers, now=utc_now(), lifetime=timedelta(days=days))
     plain_console().print(f"{out} is whole. Eject the stick before it is pulled out.")
 
 
@@ -181,7 +182,3 @@ def _tell_waiting(drafts: Sequence[Waiting]) -> None:
         )
     if not drafts:
         tell("Nothing waits for a signature.")
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)

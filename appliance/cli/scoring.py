@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 
 from appliance.assays.model import Assay
-from appliance.errors import SettingsError
-from appliance.scan.scanner import Stopped
+from appliance.errors import ApplianceError, SettingsError
+from appliance.journal import utc_now
 from appliance.settings.model import Settings
 from drivers.errors import DeviceError
 from engines.cuda.probe import Gpu, GpuAbsent, probe
@@ -47,7 +46,7 @@ class OpenEngine:
 
     @contextmanager
     def slide(self) -> Iterator[None]:
-        """One slide, counted for the engine's trial; ended by the operator or a device, it did its part, too."""
+        """One slide, counted for the engine's trial; ended by the operator, a device or the disk, it did its part."""
         if self.store is None:
             yield
             return
@@ -55,10 +54,10 @@ class OpenEngine:
         self.store.slide_started(name)
         try:
             yield
-        except (Stopped, KeyboardInterrupt, DeviceError):
-            self.store.slide_finished(name, self.trial, who=WHO, now=_utc_now())
+        except (ApplianceError, KeyboardInterrupt, DeviceError):
+            self.store.slide_finished(name, self.trial, who=WHO, now=utc_now())
             raise
-        self.store.slide_finished(name, self.trial, who=WHO, now=_utc_now())
+        self.store.slide_finished(name, self.trial, who=WHO, now=utc_now())
 
 
 def trial_of(settings: Settings) -> Trial:
@@ -150,7 +149,7 @@ def _watched(settings: Settings) -> Iterator[SlotStore]:
     if store.names():
         with suppress(SlideInProgress), store.updating():  # whoever reads a slide has looked before
             for name in store.names():
-                store.watch(name, trial_of(settings), who=WHO, now=_utc_now())
+                store.watch(name, trial_of(settings), who=WHO, now=utc_now())
     with store.reading():
         yield store
 
@@ -189,7 +188,3 @@ def why_not_on_gpu(package: EnginePackage, slot: Slot | None) -> tuple[str, str]
     if changed := what_changed(slot, package, gpu):
         return f"The engine of {package.title} was built under other conditions: {' '.join(changed)}", build
     return "", ""
-
-
-def _utc_now() -> datetime:
-    return datetime.now(timezone.utc)

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
@@ -20,6 +19,7 @@ from appliance.cli.plain_console import plain_console
 from appliance.cli.reading import Order, read_slide
 from appliance.cli.scan import stop_on_signal
 from appliance.cli.scoring import count_watchdog_restart, scorer
+from appliance.journal import utc_now
 from appliance.scan.events import ScanListener
 from appliance.service.breadcrumb import Breadcrumb
 from appliance.service.clients import Clients
@@ -59,7 +59,7 @@ def scanner(
         self_test(settings, _loading(notifier))
         with closing(Clients(socket, LONGEST_LINE)) as clients:
             breadcrumb = Breadcrumb(settings.journal.path.with_name(BREADCRUMB))
-            service = ScannerService(clients, breadcrumb, reader(settings), notifier, note=note, now=_utc_now)
+            service = ScannerService(clients, breadcrumb, reader(settings), notifier, note=note, now=utc_now)
             note(f"Slides are asked for at {socket}.")
             service.serve(end)
 
@@ -156,7 +156,3 @@ def _sender_watch(notifier: Notifier) -> Callable[[SenderStatus], None]:
         pulse.turn(text)
 
     return watch
-
-
-def _utc_now() -> datetime:
-    return datetime.now(timezone.utc)

@@ -5,7 +5,7 @@ Start at `Journal` (the scanner writes), `JournalReader` (everyone reads), `Outb
 
 from appliance.journal.audit import AuditCheck, AuditRow
 from appliance.journal.database import require_free_space
-from appliance.journal.journal import Journal
+from appliance.journal.journal import Journal, utc_now
 from appliance.journal.outbox import Claimed, Delivery, Outbox, OutboxStatus
 from appliance.journal.pictures import OtherPlane
 from appliance.journal.reader import JournalReader
@@ -25,4 +25,5 @@ __all__ = [
     "OutboxStatus",
     "SecondSeen",
     "require_free_space",
+    "utc_now",
 ]

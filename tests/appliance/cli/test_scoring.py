@@ -19,7 +19,7 @@ from appliance.cli.exits import Exit
 from appliance.cli.reading import Order, read_slide
 from appliance.cli.scoring import engine_folder, scorer
 from appliance.cli.serve import BREADCRUMB
-from appliance.errors import SettingsError
+from appliance.errors import JournalError, SettingsError
 from appliance.scan import until_enough
 from appliance.scan.scanner import Stopped
 from appliance.service.breadcrumb import Breadcrumb
@@ -242,10 +242,13 @@ def test_a_hang_is_held_against_the_engine_on_trial_that_was_reading(
 
 
 STOPPED = Stopped("The scan was stopped.", remedy="Start it again to go on.")
+FULL = JournalError("The disk is full.", remedy="Free space.")
 LOST = CameraLost("The camera is gone.", safe="Z is up.", remedy="Plug it in.")
 
 
-@pytest.mark.parametrize("error", [STOPPED, KeyboardInterrupt(), LOST], ids=["stopped", "interrupted", "camera lost"])
+@pytest.mark.parametrize(
+    "error", [STOPPED, KeyboardInterrupt(), LOST, FULL], ids=["stopped", "interrupted", "camera lost", "full"]
+)
 def test_a_slide_that_the_operator_or_a_device_ended_does_not_count_against_the_engine(
     site: Site, engine: Engine, read: Callable[[BaseException], None], error: BaseException
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 from engines.cuda.errors import CudaError
 from engines.cuda.gpu_thread import GpuThread
 
+from .calls import CALLS
 from .stand_in import StandIn
 
 pytest.importorskip("cuda.bindings.driver", reason="cuda-bindings has no wheel for this machine")
@@ -73,20 +74,6 @@ def test_what_was_given_back_is_refused_by_the_driver(driver: StandIn) -> None:
     with pytest.raises(CudaError, match=r"cuStreamSynchronize: CUDA_ERROR_INVALID_HANDLE \(400\)"):
         cuda.stream_wait(stream)
     cuda.pop()
-
-
-CALLS = {
-    "cuMemHostAlloc": lambda cuda, stream, event: cuda.host_alloc(8),
-    "cuMemHostGetDevicePointer": lambda cuda, stream, event: cuda.host_alloc(8),
-    "cuStreamCreate": lambda cuda, stream, event: cuda.stream(),
-    "cuStreamSynchronize": lambda cuda, stream, event: cuda.stream_wait(stream),
-    "cuEventCreate": lambda cuda, stream, event: cuda.event(),
-    "cuEventRecord": lambda cuda, stream, event: cuda.record(event, stream),
-    "cuEventQuery": lambda cuda, stream, event: cuda.is_done(event),
-    "cuStreamBeginCapture": lambda cuda, stream, event: cuda.capture(stream),
-    "cuStreamEndCapture": lambda cuda, stream, event: (cuda.capture(stream), cuda.captured(stream)),
-    "cuGraphInstantiate": lambda cuda, stream, event: (cuda.capture(stream), cuda.captured(stream)),
-}
 
 
 @pytest.mark.parametrize("call", CALLS)

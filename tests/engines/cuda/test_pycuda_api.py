@@ -15,6 +15,7 @@ from engines.cuda.errors import CudaError
 from engines.cuda.gpu_thread import GpuThread
 
 from . import fake_pycuda
+from .calls import CALLS
 from .stand_in import Kind, StandIn
 
 
@@ -119,20 +120,6 @@ def test_what_was_given_back_is_refused(cuda: CudaApi, driver: StandIn) -> None:
     with pytest.raises(CudaError, match="invalid resource handle"):
         cuda.host_free(buffer)
     cuda.pop()
-
-
-CALLS = {
-    "cuMemHostAlloc": lambda cuda, stream, event: cuda.host_alloc(8),
-    "cuMemHostGetDevicePointer": lambda cuda, stream, event: cuda.host_alloc(8),
-    "cuStreamCreate": lambda cuda, stream, event: cuda.stream(),
-    "cuStreamSynchronize": lambda cuda, stream, event: cuda.stream_wait(stream),
-    "cuEventCreate": lambda cuda, stream, event: cuda.event(),
-    "cuEventRecord": lambda cuda, stream, event: cuda.record(event, stream),
-    "cuEventQuery": lambda cuda, stream, event: cuda.is_done(event),
-    "cuStreamBeginCapture": lambda cuda, stream, event: cuda.capture(stream),
-    "cuStreamEndCapture": lambda cuda, stream, event: (cuda.capture(stream), cuda.captured(stream)),
-    "cuGraphInstantiate": lambda cuda, stream, event: (cuda.capture(stream), cuda.captured(stream)),
-}
 
 
 @pytest.mark.parametrize("call", CALLS)
