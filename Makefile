@@ -8,7 +8,7 @@ SERIES := $(shell $(PYTHON) -c 'import sys; print("py3%d" % sys.version_info[1])
 CONSTRAINTS := constraints/$(SERIES).txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: install demo test check unit test-gpu bench-scan bench-verdict bench-stage bench-engine bench-twin bench-focus-curves bench-witness bench-grades bench-stopping bench-focus bench-judge bench-host bench-overlap bench-planes bench-install test-train train-afb train-afb-450 train-serous release clean
+.PHONY: install demo test check unit test-gpu bench-scan bench-verdict bench-stage bench-engine bench-twin bench-focus-curves bench-witness bench-grades bench-stopping bench-focus bench-judge bench-host bench-overlap bench-pipeline bench-planes bench-install test-train train-afb train-afb-450 train-serous release clean
 
 install: $(VENV)/.installed
 
@@ -90,6 +90,10 @@ bench-host: install
 # How much of the network's time is hidden behind motion, on the cores of this machine.
 bench-overlap: install
 	$(BIN)/cytoscan bench overlap --curve build/bench/curve-0.50.npz --json build/bench/overlap.json
+
+# Whether the host keeps up with a network on a GPU, which is not needed for it.
+bench-pipeline: install
+	$(BIN)/cytoscan bench pipeline --json build/bench/pipeline.json
 
 # What a second plane through balls of cells costs and finds.
 bench-planes: install

@@ -6,7 +6,6 @@ import hashlib
 import platform
 from enum import Enum
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import onnx
@@ -14,6 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from engines.cpu_rewrite import rewrite
+from engines.network import Network
 
 _X86 = frozenset({"x86_64", "AMD64"})
 _CPUINFO = Path("/proc/cpuinfo")
@@ -37,14 +37,7 @@ def default_variant(machine: str = "") -> Variant:
     return Variant.REWRITTEN if known else Variant.AS_IS
 
 
-class Network(Protocol):
-    """What a scorer asks of a runtime."""
-
-    def run(self, picture: NDArray[np.uint8], input_name: str, output_name: str) -> NDArray[np.float32]:
-        """Answer (1, labels, h, w) on `picture` (1, H, W, 3)."""
-
-
-class CpuNetwork:
+class CpuNetwork(Network):
     """Runs one ONNX file; the derived form never leaves memory, and its hash says which it was.
 
     Pictures whose width is a multiple of four run through a faster first layer than others, with the same sums; the

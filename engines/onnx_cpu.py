@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import onnxruntime
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from engines.cpu_network import CpuNetwork, Network, Variant, default_variant
+from engines.cpu_network import CpuNetwork, Variant, default_variant
 from engines.decode import LabelMap, decode
 from engines.errors import BadInput, BadPackage, EngineError
+from engines.network import Network
 from engines.ort_errors import ORT_ERRORS
 from engines.package import EnginePackage
-from engines.scorer import BackendInfo, Detection
+from engines.scorer import BackendInfo, Detection, Detections, Scorer
 from engines.tiles import tiled_maps
 
 _UNREADABLE = (DecodeError, *ORT_ERRORS)
 
 
-class OnnxCpuScorer:
-    """Scores fields with one package; one owner thread. Implements `engines.scorer.Scorer`.
+class OnnxCpuScorer(Scorer):
+    """Scores fields with one package.
 
     threads: processor cores the network may use. Idle threads do not spin, so that the stage and the camera are
     served meanwhile. variant: which form of the file runs; default: what suits the architecture.
@@ -57,6 +60,10 @@ class OnnxCpuScorer:
 
         Raises BadInput when the image is of another type or shape, EngineError when the scorer is closed.
         """
+        return self.start(image)()
+
+    def start(self, image: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
+        """Start on a picture; what is returned waits for its `probabilities`. See `engines.scorer.Scorer.begin`."""
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise BadInput(
                 f"The frame is {image.dtype} {image.shape}; {self._package.title} reads uint8 RGB (H, W, 3).",
@@ -64,23 +71,27 @@ class OnnxCpuScorer:
             )
         manifest = self._package.manifest
         if manifest.tiling is not None:
-            return tiled_maps(self._answer, image, manifest.tiling, manifest.output.stride)
+            maps = tiled_maps(lambda tile: self._answer(tile)(), image, manifest.tiling, manifest.output.stride)
+            return lambda: maps
         return self._answer(image)
 
-    def score(self, image: NDArray[np.uint8], um_per_px: float) -> list[Detection]:
-        """Detections of one field, down to the package's report_threshold.
+    def begin(self, image: NDArray[np.uint8], um_per_px: float) -> Detections:
+        """Start on one field, whose detections are those down to the package's report_threshold.
 
         image: uint8 RGB (H, W, 3); um_per_px: its scale. Raises BadInput for another shape, type or scale.
         """
-        manifest = self._package.manifest
-        scale = manifest.scale
+        scale = self._package.manifest.scale
         if not scale.min_um_per_px <= um_per_px <= scale.max_um_per_px:
             raise BadInput(
                 f"The frame has {um_per_px:.4g} µm/px; the engine {self._package.title} was made for "
                 f"{scale.min_um_per_px:.4g} to {scale.max_um_per_px:.4g} µm/px.",
                 remedy="Use the magnification the engine was made for, or an engine made for this one.",
             )
-        maps = self.probabilities(image)
+        maps = self.start(image)
+        return lambda: self._detections(maps(), um_per_px)
+
+    def _detections(self, maps: NDArray[np.float32], um_per_px: float) -> list[Detection]:
+        manifest = self._package.manifest
         labels = [
             LabelMap(
                 label.name,
@@ -99,14 +110,14 @@ class OnnxCpuScorer:
             finding_threshold=manifest.operating_point.threshold,
         )
 
-    def _answer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What the network says of one picture of a size it takes."""
+    def _answer(self, image: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
+        """What waits for what the network says of one picture of a size it takes."""
         if self._network is None:
             raise EngineError(f"The engine {self._package.title} is closed.", remedy="Open it again.")
         manifest = self._package.manifest
         picture = np.ascontiguousarray(image)[np.newaxis]
-        maps: NDArray[np.float32] = self._network.run(picture, manifest.input.name, manifest.output.name)[0]
-        return maps
+        answer = self._network.start(picture, manifest.input.name, manifest.output.name)
+        return lambda: answer()[0]
 
     def close(self) -> None:
         """Free the runtime; safe to call twice."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import BadPackage, EngineError
+from engines.network import Network
 from engines.onnx_cpu import OnnxCpuScorer
 from engines.package import EnginePackage
 from engines.scorer import BackendInfo
@@ -29,7 +30,7 @@ def version() -> str:
     return importlib.metadata.version("openvino")
 
 
-class OpenVinoNetwork:
+class OpenVinoNetwork(Network):
     """The shipped file in OpenVINO, compiled for one size of picture at a time: a device has one camera."""
 
     def __init__(self, package: EnginePackage, threads: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,19 +39,29 @@ class BackendInfo:
     derived_sha256: str = ""
 
 
+Detections = Callable[[], list[Detection]]
+"""Gives the detections of a field that was begun, as soon as they are there."""
+
+
 class Scorer(Protocol):
-    """score(image) -> detections. One owner thread."""
+    """score(image) -> detections. One thread begins fields; one, the same or another, asks for what was begun."""
 
     @property
     def backend(self) -> BackendInfo:
         """Which engine and runtime answer."""
 
-    def score(self, image: NDArray[np.uint8], um_per_px: float) -> list[Detection]:
-        """Detections of one field.
+    def begin(self, image: NDArray[np.uint8], um_per_px: float) -> Detections:
+        """Start on one field; what is returned is to be called once, in the order in which fields were begun.
 
-        image: uint8 RGB (H, W, 3), as `drivers.camera.colour.to_rgb` gives it; um_per_px: its scale.
+        image: uint8 RGB (H, W, 3), as `drivers.camera.colour.to_rgb` gives it; um_per_px: its scale. It may be altered
+        once this has returned. A GPU works on while the next field is begun, and holds the caller back where it has too
+        many; on the processor the network has run when this returns.
         Raises BadInput when the engine was not made for this scale or shape.
         """
+
+    def score(self, image: NDArray[np.uint8], um_per_px: float) -> list[Detection]:
+        """Detections of one field, begun and waited for; see `begin`."""
+        return self.begin(image, um_per_px)()
 
     def close(self) -> None:
         """Free the runtime; safe to call twice."""

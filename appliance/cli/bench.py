@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -14,16 +16,18 @@ from appliance.cli.bench_focus import Order, bench_focus
 from appliance.cli.bench_grades import bench_grades
 from appliance.cli.bench_host import bench_host
 from appliance.cli.bench_overlap import bench_overlap
+from appliance.cli.bench_pipeline import bench_pipeline
 from appliance.cli.bench_planes import bench_planes
 from appliance.cli.bench_scan import bench_scan
 from appliance.cli.bench_stopping import bench_stopping
 from appliance.cli.bench_verdict import bench_verdict, bench_witness
+from appliance.cli.engine_installer import frame_size
 from appliance.cli.focus_plot import write_plot
 from appliance.cli.plain_console import plain_console
 from appliance.cli.result import write_json
 from appliance.cli.scoring import runtime_record
 from appliance.settings import OpticsSection, load_settings
-from engines.package import shipped
+from engines.package import load_package, shipped
 
 app = typer.Typer(help="Measure the appliance on the twin; benches read the twin's truth, the scan never does.")
 
@@ -31,6 +35,7 @@ Slides = Annotated[int, typer.Option(help="How many slides.", min=1)]
 Seed = Annotated[int, typer.Option(help="Seed of the first slide; the others follow.", min=0)]
 JsonPath = Annotated[Path | None, typer.Option("--json", help="Write the figures here.")]
 EnginePath = Annotated[Path | None, typer.Option(help="Engine package; default: the shipped one.")]
+_Number = TypeVar("_Number", int, float)
 AssayName = Annotated[str, typer.Option(help="serous or afb.")]
 
 
@@ -101,6 +106,21 @@ def overlap(
     order = Order(1, 1, seed, curve=curve, more=tuple(twin_set or ()))
     settings = load_settings(None, [f"engines.serous={engine}"] if engine else [])
     _show(bench_overlap(order, fields, rounds, settings), json_path)
+
+
+@app.command()
+def pipeline(
+    network_ms: Annotated[str, typer.Option(help="Times of a network, in milliseconds, comma between.")] = "10,20,40",
+    fields: Annotated[int, typer.Option(help="Fields measured, each way.", min=5)] = 200,
+    frame: Annotated[str, typer.Option(help="Width and height in pixels.")] = "1928x1208",
+    engine: EnginePath = None,
+    json_path: JsonPath = None,
+) -> None:
+    """How near reading fields comes to the speed of a network that runs elsewhere, as on a GPU."""
+    settings = load_settings()
+    package = load_package(engine or shipped("serous", settings.optics.um_per_px))
+    size, times_ms = frame_size(settings, frame)(), _times_ms(network_ms)
+    _show(bench_pipeline(package, size, times_ms, fields, settings), json_path)
 
 
 @app.command()
@@ -210,26 +230,31 @@ def _smears() -> tuple[Assay, AfbGrading]:
 
 def _lengths(text: str) -> list[int]:
     """Numbers of fields from a list with commas between."""
-    try:
-        lengths = [int(part) for part in text.split(",")]
-    except ValueError:
-        lengths = []
-    if not lengths or min(lengths) < 1:
-        raise typer.BadParameter(f"{text!r}: numbers of fields, comma between, as 100,1000", param_hint="--fields")
-    return lengths
+    return _listed(text, int, lambda fields: fields >= 1, "numbers of fields, comma between, as 100,1000", "--fields")
 
 
 def _shares(text: str, option: str) -> list[float]:
     """Shares above 0 and up to 1 from a list with commas between."""
+    right = "shares above 0 and up to 1, comma between, as 0.01,0.003"
+    return _listed(text, float, lambda share: 0.0 < share <= 1.0, right, option)
+
+
+def _times_ms(text: str) -> list[float]:
+    """Times above 0 from a list with commas between."""
+    right = "milliseconds above 0, comma between, as 10,20"
+    return _listed(text, float, lambda each_ms: 0.0 < each_ms < math.inf, right, "--network-ms")
+
+
+def _listed(
+    text: str, number: Callable[[str], _Number], fits: Callable[[_Number], bool], right: str, option: str
+) -> list[_Number]:
     try:
-        shares = [float(part) for part in text.split(",")]
+        numbers = [number(part) for part in text.split(",")]
     except ValueError:
-        shares = []
-    if not shares or not all(0.0 < share <= 1.0 for share in shares):
-        raise typer.BadParameter(
-            f"{text!r}: shares above 0 and up to 1, comma between, as 0.01,0.003", param_hint=option
-        )
-    return shares
+        numbers = []
+    if not numbers or not all(map(fits, numbers)):
+        raise typer.BadParameter(f"{text!r}: {right}", param_hint=option)
+    return numbers
 
 
 def _show(figures: dict[str, object], json_path: Path | None) -> None:

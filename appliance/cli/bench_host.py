@@ -8,7 +8,6 @@ devices' time is simulation and no cost of the host.
 from __future__ import annotations
 
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,13 +23,14 @@ from appliance.cli.repeated_scan import FindsNothing, RepeatedScan, prepare
 from appliance.journal import Journal
 from appliance.journal.database import size_bytes
 from appliance.records import Outcome
-from appliance.scan import captures, interpret, reader
+from appliance.scan import captures, interpret, reader, recorder
+from appliance.scan.captures import Capture
 from appliance.scan.events import FieldDone, ScanListener
 from appliance.scan.focus import curve as shots
 from appliance.scan.focus import search
 from appliance.scan.focus.judge import SlideJudge
 from appliance.scan.focus.surface import FocusSurface
-from appliance.scan.reader import Capture, Reader
+from appliance.scan.reader import Prepared, Reader
 from appliance.scan.rig import Meter
 from appliance.scan.second_plane import SecondCapture
 from appliance.settings import Settings
@@ -55,20 +55,33 @@ _CALLS = (
     (captures, "focus_field", "search"),
     (reader, "to_rgb", "colour"),
     (interpret, "measure_quality", "quality"),
-    (reader, "crop_jpeg", "pictures"),
-    (reader, "encode_jpeg", "pictures"),
+    (recorder, "crop_jpeg", "pictures"),
+    (recorder, "encode_jpeg", "pictures"),
     (Journal, "record_field", "journal"),
 )
 PARTS = (*dict.fromkeys(part for _, _, part in _CALLS if part != _DEVICES), _REST)
 
 
 def _in_rows(ledger: Ledger) -> type[Reader]:
-    """A reader that begins a new row of the ledger with every capture it is handed."""
+    """A reader each of whose threads, and who hands over to it, begins a new row of the ledger after every capture.
+
+    The last of its threads does so when a field is done.
+    """
 
     class Rows(Reader):
-        def put(self, capture: Capture | SecondCapture | threading.Event | None) -> None:
+        def put(self, capture: Capture | SecondCapture) -> None:
             super().put(capture)
             if isinstance(capture, Capture):
+                ledger.close_row()
+
+        def _prepare(self, capture: Capture | SecondCapture) -> None:
+            super()._prepare(capture)
+            if isinstance(capture, Capture):
+                ledger.close_row()
+
+        def _score(self, prepared: Prepared) -> None:
+            super()._score(prepared)
+            if isinstance(prepared.capture, Capture):
                 ledger.close_row()
 
     return Rows
@@ -76,7 +89,7 @@ def _in_rows(ledger: Ledger) -> type[Reader]:
 
 @dataclass
 class _Watch(ScanListener):
-    """From the end of the survey on, what was recorded; each field closes a row of the reader's thread."""
+    """From the end of the survey on, what was recorded; each field closes a row of the thread that recorded it."""
 
     ledger: Ledger
     begun_s: float = 0.0

@@ -22,11 +22,11 @@ from appliance.scan.events import FieldDone, ScanListener
 from appliance.scan.rig import Meter
 from appliance.settings import Settings
 from drivers.twin.virtual import PacedClock, RepeatedMicroscope
-from engines.scorer import BackendInfo, Detection, Scorer
+from engines.scorer import BackendInfo, Detection, Detections, Scorer
 
 
 @dataclass
-class _Timed:
+class _Timed(Scorer):
     """A scorer, and how long each field took it."""
 
     inner: Scorer
@@ -37,11 +37,16 @@ class _Timed:
         """The scorer's own."""
         return self.inner.backend
 
-    def score(self, image: NDArray[np.uint8], um_per_px: float) -> list[Detection]:
+    def begin(self, image: NDArray[np.uint8], um_per_px: float) -> Detections:
         """What it finds."""
         begun_s = time.perf_counter()
-        found = self.inner.score(image, um_per_px)
-        self.seconds.append(time.perf_counter() - begun_s)
+        detections = self.inner.begin(image, um_per_px)
+
+        def found() -> list[Detection]:
+            answer = detections()
+            self.seconds.append(time.perf_counter() - begun_s)
+            return answer
+
         return found
 
     def close(self) -> None:

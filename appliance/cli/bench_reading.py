@@ -23,7 +23,7 @@ from appliance.cli.plain_console import plain_console
 from appliance.cli.scoring import scorer
 from appliance.cli.twin_session import TwinSlide
 from appliance.records import FieldRecord, Finding, FocusResult, Outcome, SlideRun
-from appliance.scan.interpret import Interpretation, ReadingRules, interpret
+from appliance.scan.interpret import Interpretation, ReadingRules, begin_scoring, interpret, judge_picture
 from appliance.scan.plan import Plan, PlannedField, Region, Shape, make_plan
 from appliance.settings import OpticsSection, Settings
 from appliance.verdict import form_verdict
@@ -152,7 +152,9 @@ def read_in_process(job: Job) -> SlideScore:
                 rng=rng,
             )
             targets += sum(item.kind == "afb" or (item.malignant and item.kind != "cluster") for item in objects)
-            read = interpret(rgb, planned, 0.0, Outcome.USABLE, "", run=run, scorer=engine, rules=rules)
+            judged = judge_picture(rgb, Outcome.USABLE, "")
+            found = begin_scoring(judged, rgb, engine, run.um_per_px)()
+            read = interpret(judged, found, planned, 0.0, run=run, rules=rules)
             records.append(_record(planned, read))
             findings.extend(read.findings)
     verdict = form_verdict(job.assay, run, records, findings, point)

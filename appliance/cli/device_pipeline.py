@@ -17,16 +17,17 @@ from appliance.device_report.speed import StageTimes
 from appliance.errors import ApplianceError
 from appliance.journal import Journal, SecondSeen
 from appliance.records import FieldRecord, Finding, FocusResult, Outcome, SlideRun
+from appliance.scan.captures import Capture
 from appliance.scan.interpret import ReadingRules
 from appliance.scan.plan import Plan, PlannedField, Region, make_plan
-from appliance.scan.reader import Capture, Reader
+from appliance.scan.reader import Reader
 from appliance.scan.rig import Meter
 from appliance.settings import Settings
 from drivers.camera.frame import CameraSettings, Frame, FrameStatus, PixelFormat
 from engines.acceptance.golden import Golden
 from engines.onnx_cpu import OnnxCpuScorer
 from engines.package import EnginePackage
-from engines.scorer import Detection
+from engines.scorer import Detection, Detections
 
 _SEED = 0
 _FOCUS = FocusResult(0.0, 0.0, 1.0, "acceptance", 1)
@@ -39,21 +40,30 @@ class _TimedScorer(OnnxCpuScorer):
         self._package = package
         self._backend = inner.backend
         self._inner = inner
-        self.asked_s = self.network_s = self.given_s = 0.0
+        self.asked_s = self.answered_s = self.given_s = 0.0
 
-    def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def start(self, image: NDArray[np.uint8]) -> Callable[[], NDArray[np.float32]]:
         """The other's, timed."""
-        begun_s = time.perf_counter()
-        maps = self._inner.probabilities(image)
-        self.network_s = time.perf_counter() - begun_s
-        return maps
-
-    def score(self, image: NDArray[np.uint8], um_per_px: float) -> list[Detection]:
-        """What all scorers of packages make of them, timed."""
         self.asked_s = time.perf_counter()
-        found = super().score(image, um_per_px)
-        self.given_s = time.perf_counter()
-        return found
+        maps = self._inner.start(image)
+
+        def answered() -> NDArray[np.float32]:
+            answer = maps()
+            self.answered_s = time.perf_counter()
+            return answer
+
+        return answered
+
+    def begin(self, image: NDArray[np.uint8], um_per_px: float) -> Detections:
+        """What all scorers of packages make of them, timed."""
+        detections = super().begin(image, um_per_px)
+
+        def given() -> list[Detection]:
+            found = detections()
+            self.given_s = time.perf_counter()
+            return found
+
+        return given
 
     def close(self) -> None:
         """Whoever opened the other closes it."""
@@ -61,10 +71,14 @@ class _TimedScorer(OnnxCpuScorer):
 
 @dataclass
 class _TimedSink:
-    """The journal, and the stages of each field that came to it. Raises ApplianceError for one that was not scored."""
+    """The journal, and the stages of each field that came to it. Raises ApplianceError for one that was not scored.
+
+    begun_s: when the last one was handed over. Times are of use for fields that are read one after another.
+    """
 
     journal: Journal
     scorer: _TimedScorer
+    begun_s: float = 0.0
     stages: list[StageTimes] = field(default_factory=list)
 
     def record_field(
@@ -78,7 +92,6 @@ class _TimedSink:
         field_picture: bytes | None = None,
     ) -> None:
         """The journal's, timed."""
-        begun_s = time.perf_counter() - record.seconds["score"]  # the reader's own time, up to here
         if record.outcome is not Outcome.USABLE:
             raise ApplianceError(
                 f"A picture was not scored but {record.outcome.value} ({record.reason}).",
@@ -88,9 +101,9 @@ class _TimedSink:
         one = self.scorer
         self.stages.append(
             StageTimes(
-                prepare=one.asked_s - begun_s,
-                network=one.network_s,
-                decode=one.given_s - one.asked_s - one.network_s,
+                prepare=one.asked_s - self.begun_s,
+                network=one.answered_s - one.asked_s,
+                decode=one.given_s - one.answered_s,
                 record=time.perf_counter() - one.given_s,
             )
         )
@@ -116,31 +129,41 @@ class Pipeline:
     _slides: Iterator[int] = field(default_factory=lambda: count(1))
 
     def engine_only(self, fields: int) -> list[float]:
-        """Seconds of each field in the network alone, from picture in memory to probabilities, one after another."""
-        seconds = []
-        for number in range(fields):
+        """Seconds a field of the network alone on pictures in memory, the next begun while it works on one.
+
+        One value for each turn of the golden fields, which differ; at least so many fields.
+        """
+        done_s: list[float] = []
+        under_way: Callable[[], object] | None = None
+        for number in range(self._whole_turns(fields) + 2):  # one fills the pipeline, one goes untimed as it runs empty
             picture = self.golden.fields[number % len(self.golden.fields)].picture
-            begun_s = time.perf_counter()
-            self.scorer.probabilities(picture)
-            seconds.append(time.perf_counter() - begun_s)
-            self.beat()
-        return seconds
+            begun = self.scorer.start(picture)
+            if under_way is not None:
+                under_way()
+                done_s.append(time.perf_counter())
+                self.beat()
+            under_way = begun
+        if under_way is not None:
+            under_way()
+        return self._per_field(done_s)
 
     def end_to_end(self, fields: int) -> list[float]:
-        """Seconds between recorded fields, whose frames are handed over as fast as they are taken."""
+        """Seconds a field, by turns as `engine_only`, from frame to journal, frames handed over as fast as taken."""
         done_s: list[float] = []
         with self._reader(self._scorer_and_sink(), lambda: done_s.append(time.perf_counter())) as (reader, captures):
-            for _ in range(fields + 1):  # the first fills the pipeline
+            for _ in range(self._whole_turns(fields) + 1):  # the first fills the pipeline
                 reader.put(next(captures))
             reader.finish()
-        return [after - before for before, after in pairwise(done_s)]
+        return self._per_field(done_s)
 
     def alone(self, fields: int) -> list[StageTimes]:
         """The stages of each field, handed over when the one before is recorded."""
         sink = self._scorer_and_sink()
         with self._reader(sink, lambda: None) as (reader, captures):
             for _ in range(fields):
-                reader.put(next(captures))
+                capture = next(captures)
+                sink.begun_s = time.perf_counter()
+                reader.put(capture)
                 reader.catch_up()
             reader.finish()
         return sink.stages
@@ -151,6 +174,14 @@ class Pipeline:
             while going_on():
                 reader.put(next(captures))
             reader.finish()
+
+    def _whole_turns(self, fields: int) -> int:
+        turn = len(self.golden.fields)
+        return -(-fields // turn) * turn
+
+    def _per_field(self, done_s: Sequence[float]) -> list[float]:
+        turn = len(self.golden.fields)
+        return [(after - before) / turn for before, after in pairwise(done_s[::turn])]
 
     def _scorer_and_sink(self) -> _TimedSink:
         return _TimedSink(self.journal, _TimedScorer(self.package, self.scorer))

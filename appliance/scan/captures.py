@@ -21,9 +21,9 @@ from appliance.scan.focus.surface import Observation, Prediction
 from appliance.scan.focus.survey import Survey
 from appliance.scan.pace import Checks, Haste
 from appliance.scan.plan import PlannedField
-from appliance.scan.reader import Capture
 from appliance.scan.rig import Meter, Rig
 from appliance.settings import FocusSection
+from drivers.camera.frame import Frame
 from drivers.errors import FrameTimeout
 
 _TIGHT_DOF = 0.5
@@ -32,6 +32,19 @@ _PAIR, _CHECK = 2, 3
 """Frames in passing where one would not do, and where the judge is not asked: two far from focus can look like two near
 it, three do not."""
 _NO_TIME = {"move": 0.0, "settle": 0.0, "focus": 0.0, "expose": 0.0, "host": 0.0}
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A field as it left the microscope. frame: the kept one, None when there is none; seconds: wall time by part."""
+
+    planned: PlannedField
+    outcome: Outcome
+    reason: str
+    focus: FocusResult
+    frame: Frame | None
+    meter: Meter
+    seconds: dict[str, float]
 
 
 @dataclass(frozen=True)

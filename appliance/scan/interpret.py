@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from appliance.records import Finding, ImageQuality, Outcome, SlideRun
 from appliance.scan.plan import PlannedField
 from appliance.scan.quality import classify, measure_quality
-from engines.scorer import Detection, Scorer
+from engines.scorer import Detection, Detections, Scorer
 
 
 @dataclass(frozen=True)
@@ -46,30 +46,42 @@ class Interpretation:
     counted: tuple[Detection, ...] = ()
 
 
-def interpret(
-    rgb: NDArray[np.uint8],
-    planned: PlannedField,
-    z_um: float,
-    outcome: Outcome,
-    reason: str,
-    *,
-    run: SlideRun,
-    scorer: Scorer,
-    rules: ReadingRules,
-) -> Interpretation:
-    """Quality first; only a field that can be read is scored. rgb: uint8 (H, W, 3), taken at height z_um.
+@dataclass(frozen=True)
+class Judged:
+    """Whether a field's picture can be read, before it is scored."""
 
-    outcome, reason: what focusing made of the field. Raises BadInput when the engine does not fit the picture.
-    """
+    outcome: Outcome
+    reason: str
+    quality: ImageQuality
+
+
+def judge_picture(rgb: NDArray[np.uint8], outcome: Outcome, reason: str) -> Judged:
+    """Quality first. rgb: uint8 (H, W, 3). outcome, reason: what focusing made of the field."""
     quality = measure_quality(rgb)
     if outcome is Outcome.USABLE:
         outcome, reason = classify(quality)
-    if outcome is not Outcome.USABLE:
-        return Interpretation(outcome, reason, quality, {}, ())
-    detections = scorer.score(rgb, run.um_per_px)
+    return Judged(outcome, reason, quality)
+
+
+def begin_scoring(judged: Judged, rgb: NDArray[np.uint8], scorer: Scorer, um_per_px: float) -> Detections:
+    """Only a field that can be read is scored. Raises BadInput when the engine does not fit the picture."""
+    return scorer.begin(rgb, um_per_px) if judged.outcome is Outcome.USABLE else list
+
+
+def interpret(
+    judged: Judged,
+    detections: Sequence[Detection],
+    planned: PlannedField,
+    z_um: float,
+    *,
+    run: SlideRun,
+    rules: ReadingRules,
+) -> Interpretation:
+    """What was found, kept and counted by the rules. z_um: height at which the picture was taken."""
     counted = tuple(d for d in detections if d.probability >= rules.count_from)
     counts = dict(Counter(d.label for d in counted))
-    return Interpretation(outcome, reason, quality, counts, _findings(detections, planned, z_um, run, rules), counted)
+    findings = _findings(detections, planned, z_um, run, rules)
+    return Interpretation(judged.outcome, judged.reason, judged.quality, counts, findings, counted)
 
 
 def _findings(

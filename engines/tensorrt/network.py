@@ -10,18 +10,20 @@ from numpy.typing import NDArray
 
 from engines.cuda.gpu_thread import GpuThread
 from engines.cuda.slots import LEAST, SlotRing, SlotState, Ticket
+from engines.network import Network
 from engines.tensorrt.errors import EngineFailed
 from engines.tensorrt.inspection import LayerSummary
 from engines.tensorrt.opened import OpenEngine
 from engines.tensorrt.signature import Signature
 
-_POLL_S = 100e-6
+_POLL_S = 500e-6
+"""A look takes two changes of thread. What comes this much later costs nothing while the GPU has the next picture."""
 _DEADLINE_S = 10.0
 """A field takes some tens of milliseconds; after this long the GPU hangs."""
 
 
-class TensorRtNetwork:
-    """One engine. Implements `engines.cpu_network.Network`; and, for who captures meanwhile, `begin` and `answer`.
+class TensorRtNetwork(Network):
+    """One engine. As many pictures as it has slots may be under way.
 
     Raises EngineRefused, CudaError. layers: how many run in INT8. graphs: whether it runs as CUDA graphs.
     """
@@ -36,13 +38,18 @@ class TensorRtNetwork:
 
     def run(self, picture: NDArray[np.uint8], input_name: str, output_name: str) -> NDArray[np.float32]:
         """Answer (1, labels, h, w) on `picture` (1, H, W, 3). Raises EngineFailed."""
+        return self.start(picture, input_name, output_name)()
+
+    def start(self, picture: NDArray[np.uint8], input_name: str, output_name: str) -> Callable[[], NDArray[np.float32]]:
+        """Start on a picture while earlier ones are under way; see `begin` and `answer`. Raises EngineFailed."""
         if (input_name, output_name) != (self._signature.input_name, self._signature.output_name):
             raise EngineFailed(
                 f"The engine reads {self._signature.input_name!r} and answers {self._signature.output_name!r}, not "
                 f"{input_name!r} and {output_name!r}.",
                 remedy="Build the engine again from its package.",
             )
-        return self.answer(self.begin(picture))
+        ticket = self.begin(picture)
+        return lambda: self.answer(ticket)
 
     def begin(self, picture: NDArray[np.uint8]) -> Ticket:
         """Put a picture (1, H, W, 3) into the next free slot and start on it; waits for a slot. Raises EngineFailed."""

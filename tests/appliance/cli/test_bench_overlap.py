@@ -18,7 +18,7 @@ from appliance.cli import repeated_scan
 from appliance.cli.app import run
 from appliance.cli.repeated_scan import FindsNothing
 from drivers.twin.virtual import PacedClock
-from engines.scorer import Detection
+from engines.scorer import Detections
 
 from .test_bench_focus import strange_curve
 
@@ -29,9 +29,9 @@ class Slow(FindsNothing):
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
-    def score(self, image: NDArray[np.uint8], um_per_px: float) -> list[Detection]:
+    def begin(self, image: NDArray[np.uint8], um_per_px: float) -> Detections:
         time.sleep(self._seconds)
-        return super().score(image, um_per_px)
+        return super().begin(image, um_per_px)
 
 
 def overlap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float) -> dict[str, float]:

@@ -12,7 +12,7 @@ import pytest
 
 from appliance.records import FocusResult, Outcome
 from appliance.scan import captures, pace
-from appliance.scan.captures import Captures
+from appliance.scan.captures import Capture, Captures
 from appliance.scan.focus.baseline import Baseline
 from appliance.scan.focus.estimate import Peak, Width
 from appliance.scan.focus.frames import APART_DOF, Seen
@@ -21,7 +21,6 @@ from appliance.scan.focus.surface import Observation, Prediction
 from appliance.scan.focus.survey import Survey
 from appliance.scan.pace import MEMORY, Checks, Haste, Share
 from appliance.scan.plan import PlannedField
-from appliance.scan.reader import Capture
 from appliance.settings import FocusSection
 from drivers.camera.frame import Frame, FrameStatus
 from drivers.errors import FrameTimeout

@@ -12,18 +12,22 @@ from numpy.typing import NDArray
 
 from appliance.errors import JournalError
 from appliance.records import FieldRecord, Finding, FocusResult, Outcome, SlideRun
+from appliance.scan.captures import Capture
 from appliance.scan.events import FieldDone
 from appliance.scan.interpret import ReadingRules
 from appliance.scan.plan import PlannedField
-from appliance.scan.reader import Capture, Reader
+from appliance.scan.reader import Reader
 from appliance.scan.rig import Meter
 from drivers.camera.frame import CameraSettings, Frame, FrameStatus, PixelFormat
-from engines.scorer import BackendInfo, Detection
+from engines.cuda.slots import LEAST
+from engines.scorer import BackendInfo, Detection, Detections, Scorer
 
+IN_HAND = 5
+"""Fields in the reader behind its queue: one in each of its three threads, and one between each two."""
 RULES = ReadingRules(targets=("afb",), count_from=0.5, keep_from=0.2, keep_top=3)
 
 
-class FixedScorer:
+class FixedScorer(Scorer):
     """Finds what it was told, whatever the picture."""
 
     backend = BackendInfo("test", "fixed 1", "0" * 64, "none")
@@ -31,8 +35,8 @@ class FixedScorer:
     def __init__(self, *detections: Detection) -> None:
         self._detections = list(detections)
 
-    def score(self, image: NDArray[np.uint8], um_per_px: float) -> list[Detection]:
-        return self._detections
+    def begin(self, image: NDArray[np.uint8], um_per_px: float) -> Detections:
+        return lambda: self._detections
 
     def close(self) -> None:
         return
@@ -131,7 +135,7 @@ def test_a_slow_sink_holds_the_producer_and_nothing_is_dropped() -> None:
     handed: list[int] = []
 
     def produce() -> None:
-        for index in range(8):
+        for index in range(12):
             worker.put(capture(index))
             handed.append(index)
 
@@ -139,12 +143,57 @@ def test_a_slow_sink_holds_the_producer_and_nothing_is_dropped() -> None:
     producer.start()
     producer.join(timeout=1.5)
     assert producer.is_alive(), "the producer was not held"
-    assert len(handed) <= 3, "more than the queue and the one in hand were taken"
-    for _ in range(8):
+    assert len(handed) <= 2 + IN_HAND, "more than the queue and those in hand were taken"
+    for _ in range(12):
         gate.release()
     producer.join(timeout=30)
     worker.finish()
-    assert [record.index for record, _, _ in sink.records] == list(range(8))
+    assert [record.index for record, _, _ in sink.records] == list(range(12))
+
+
+class Gpu(Scorer):
+    """Answers one field each time it is let; remembers how many were under way at once."""
+
+    backend = FixedScorer.backend
+
+    def __init__(self) -> None:
+        self.begun = threading.Semaphore(0)
+        self.answers = threading.Semaphore(0)
+        self.under_way = self.most = 0
+        self._lock = threading.Lock()
+
+    def begin(self, image: NDArray[np.uint8], um_per_px: float) -> Detections:
+        with self._lock:
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+        self.begun.release()
+        return self._answer
+
+    def _answer(self) -> list[Detection]:
+        assert self.answers.acquire(timeout=30)
+        with self._lock:
+            self.under_way -= 1
+        return []
+
+    def close(self) -> None:
+        return
+
+
+def test_a_gpu_has_its_three_slots_full_before_the_first_answer_and_never_more() -> None:
+    gpu, sink = Gpu(), Sink()
+    worker = Reader(run(), gpu, sink, RULES, queue_length=4, done=lambda _: None)
+    for index in range(LEAST):
+        worker.put(capture(index))
+    for _ in range(LEAST):
+        assert gpu.begun.acquire(timeout=30)
+    assert sink.records == []
+    for _ in range(20):
+        gpu.answers.release()
+    for index in range(LEAST, 20):
+        worker.put(capture(index))
+    worker.finish()
+    assert gpu.most == LEAST
+    assert [record.index for record, _, _ in sink.records] == list(range(20))
 
 
 def test_an_error_while_recording_comes_out_and_stops_the_reader() -> None:

@@ -25,17 +25,17 @@ from drivers.errors import CameraLost
 from drivers.stage import Stage, open_stage
 from drivers.twin.launch import TwinProcess
 from drivers.twin.settings import load_settings as twin_settings
-from engines.scorer import BackendInfo, Detection
+from engines.scorer import BackendInfo, Detections, Scorer
 
 SMALL = ("camera.width_px=640", "camera.height_px=480", "seed=12")
 FIELD_UM = (640 * 0.293, 480 * 0.293)
 
 
-class NothingFound:
+class NothingFound(Scorer):
     backend = BackendInfo("test", "none 1", "0" * 64, "none")
 
-    def score(self, image: NDArray[np.uint8], um_per_px: float) -> list[Detection]:
-        return []
+    def begin(self, image: NDArray[np.uint8], um_per_px: float) -> Detections:
+        return list
 
     def close(self) -> None:
         return

@@ -17,10 +17,11 @@ from appliance.assays.model import SecondPlaneRule
 from appliance.journal import Journal
 from appliance.records import FieldRecord, Finding, FocusResult, ImageQuality, Outcome, SlideRun
 from appliance.scan import scanner, second_plane
+from appliance.scan.captures import Capture
 from appliance.scan.events import ScanListener, SecondPlaneDone
 from appliance.scan.interpret import Interpretation, ReadingRules
 from appliance.scan.plan import Plan, PlannedField, Region, Shape
-from appliance.scan.reader import Capture, Reader
+from appliance.scan.reader import Reader
 from appliance.scan.rig import Rig
 from appliance.scan.scanner import Stopped, scan
 from appliance.scan.second_plane import Again, SecondPlanes, expose_again, stands_above
@@ -31,7 +32,7 @@ from drivers.stage import Position, standard_stage
 from drivers.twin.mechanics import Mechanics
 from drivers.twin.settings import load_settings as twin_settings
 from drivers.twin.virtual import VirtualCamera, VirtualClock, VirtualStage
-from engines.scorer import BackendInfo, Detection
+from engines.scorer import BackendInfo, Detection, Detections, Scorer
 
 from .test_captures import FIELDS, SMALL
 
@@ -111,7 +112,7 @@ class Scope(Rig):
         return self.stage.position()
 
 
-class SeenAt:
+class SeenAt(Scorer):
     """A scorer that sees one weak target in the first plane and two in the second, told apart by brightness.
 
     gate: what a field waits for before it is scored, by its number in order of scoring.
@@ -123,13 +124,13 @@ class SeenAt:
         self.scored = 0
         self.gates = gates or {}
 
-    def score(self, image: NDArray[np.uint8], um_per_px: float) -> list[Detection]:
+    def begin(self, image: NDArray[np.uint8], um_per_px: float) -> Detections:
         gate = self.gates.get(self.scored)
         assert gate is None or gate.wait(30)
         self.scored += 1
         if image.mean() > 128:
-            return [BALL, Detection("benign", 0.9, 400.0, 30.0, 50.0, 50.0)]
-        return [replace(BALL, probability=0.8, x_px=205.0), replace(BALL, probability=0.7, x_px=300.0)]
+            return lambda: [BALL, Detection("benign", 0.9, 400.0, 30.0, 50.0, 50.0)]
+        return lambda: [replace(BALL, probability=0.8, x_px=205.0), replace(BALL, probability=0.7, x_px=300.0)]
 
     def close(self) -> None:
         return

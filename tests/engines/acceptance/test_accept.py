@@ -18,7 +18,7 @@ from engines.acceptance.run import accept
 from engines.errors import EngineError
 from engines.onnx_cpu import OnnxCpuScorer
 from engines.package import EnginePackage
-from engines.scorer import BackendInfo, Detection
+from engines.scorer import BackendInfo, Detection, Detections, Scorer
 
 
 class Clock:
@@ -31,7 +31,7 @@ class Clock:
         return self.now_s
 
 
-class Engine:
+class Engine(Scorer):
     """The reference with something done to its answers, which take `ms`."""
 
     def __init__(self, within: OnnxCpuScorer, clock: Clock, ms: float = 10.0) -> None:
@@ -43,13 +43,13 @@ class Engine:
     def backend(self) -> BackendInfo:
         return dataclasses.replace(self.within.backend, kind="tried")
 
-    def score(self, image: NDArray[np.uint8], um_per_px: float) -> list[Detection]:
+    def begin(self, image: NDArray[np.uint8], um_per_px: float) -> Detections:
         self.reads += 1
         self.clock.now_s += self.ms / 1e3
         truth = self.within.score(image, um_per_px)
         answer = self.answer(truth)
         self.before = truth
-        return answer
+        return lambda: answer
 
     def answer(self, truth: list[Detection]) -> list[Detection]:
         return truth

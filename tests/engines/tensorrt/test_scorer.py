@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import queue
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -49,6 +52,26 @@ def test_a_field_is_scored_on_the_gpu_and_the_verdict_can_say_by_what(cuda: Fake
     assert cuda.depth == 0
     with pytest.raises(EngineError, match="closed"):
         scorer.probabilities(picture)
+
+
+def test_fields_begun_in_one_thread_and_answered_in_another_keep_their_answers(
+    cuda: FakeCuda, package: EnginePackage
+) -> None:
+    scorer = TensorRtScorer(package, engine_of(package), FRAME, cuda)
+    begun: queue.Queue[Callable[[], np.ndarray]] = queue.Queue(maxsize=1)
+
+    def begin() -> None:
+        picture = np.empty((60, 90, 3), np.uint8)
+        for value in range(100):
+            picture.fill(value)  # the same memory each time: what was begun is the GPU's
+            begun.put(scorer.start(picture))
+
+    with ThreadPoolExecutor(1) as pool:
+        feeding = pool.submit(begin)
+        said = [round(255 * float(begun.get(timeout=30)().mean())) for _ in range(100)]
+        feeding.result()
+    scorer.close()
+    assert said == list(range(100))
 
 
 def test_what_does_not_fit_is_refused(cuda: FakeCuda, package: EnginePackage) -> None:
