@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from scipy import stats
+from scipy.special import gammainc, gammaincinv  # not scipy.stats, which takes a second to import
 
 from appliance.verdict.model import CountEstimate
 
@@ -13,7 +13,7 @@ def interval(n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Exact interval for the mean behind a count of `n` objects.
 
     n > 0: two-sided. n = 0: from 0 to the one-sided bound, -ln(1 - confidence), which is 3.0 at 95 %.
-    Source: Garwood 1936 (chi-square form); for zero, the "rule of three".
+    Source: Garwood 1936 (quantiles of gamma distributions); for zero, the "rule of three".
     """
     if n < 0:
         msg = f"a count cannot be {n}"
@@ -21,9 +21,7 @@ def interval(n: int, confidence: float = 0.95) -> tuple[float, float]:
     if n == 0:
         return 0.0, -math.log(1.0 - confidence)
     tail = (1.0 - confidence) / 2.0
-    low = float(stats.chi2.ppf(tail, 2 * n)) / 2.0
-    high = float(stats.chi2.ppf(1.0 - tail, 2 * n + 2)) / 2.0
-    return low, high
+    return float(gammaincinv(n, tail)), float(gammaincinv(n + 1, 1.0 - tail))
 
 
 def probability_of_at_least(n: int, mean: float) -> float:
@@ -32,7 +30,7 @@ def probability_of_at_least(n: int, mean: float) -> float:
         return 1.0
     if mean <= 0.0:
         return 0.0
-    return float(stats.poisson.sf(n - 1, mean))
+    return float(gammainc(n, mean))
 
 
 def estimate(n: int, area_mm2: float) -> CountEstimate:

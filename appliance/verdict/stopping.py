@@ -26,7 +26,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy.special import stdtrit
 
 from appliance.assays.model import AfbGrading, Assay, StopEarly
 from appliance.records import FieldRecord, SlideRun
@@ -118,7 +118,7 @@ def lower_bound(counts: Sequence[int], certainty: float) -> float:
     mean = total / len(counts)
     spread = sum((sum(counts[a:b]) - (b - a) * mean) ** 2 for a, b in itertools.pairwise(edges))
     variance = max(float(total), batches / (batches - 1) * spread)
-    t = float(stats.t.isf(1.0 - certainty, batches - 1))
+    t = float(stdtrit(batches - 1, certainty))
     return total * math.exp(-t * math.sqrt(variance) / total)
 
 
