@@ -80,11 +80,11 @@ class CpuRuntime:
 class GpuRuntime:
     """TensorRT on a GPU.
 
-    frame: size of the camera's pictures, for which engines are built. folder: for timing caches and the log of the last
-    build. workspace_mib: see `engines.tensorrt.build`.
+    frame: gives the size of the camera's pictures, for which engines are built; asked when a build begins. folder: for
+    timing caches and the log of the last build. workspace_mib: see `engines.tensorrt.build`.
     """
 
-    def __init__(self, gpu: Gpu, frame: FrameSize, folder: Path, workspace_mib: int = 1024) -> None:
+    def __init__(self, gpu: Gpu, frame: Callable[[], FrameSize], folder: Path, workspace_mib: int = 1024) -> None:
         self._gpu = gpu
         self._frame = frame
         self._folder = folder
@@ -107,7 +107,7 @@ class GpuRuntime:
         try:
             build_engine(
                 package,
-                self._frame,
+                self._frame(),
                 caches=self._folder / "timing-caches",
                 out=out,
                 log=self._folder / f"build-{package.manifest.name}.log",

@@ -50,7 +50,7 @@ def acceptance(
     Nothing that is in use is changed, and no slide can be read meanwhile. Exit code 0: all passed; 9: not all.
     """
     settings = load_settings(settings_file, overrides or [])
-    wish = Wish(_package(package, assay, settings), frame_size(settings, frame), fields, minutes)
+    wish = Wish(_package(package, assay, settings), frame_size(settings, frame)(), fields, minutes)
     folder = out or settings.report.directory / NAME
     console = plain_console()
     with ExitStack() as held:
@@ -85,7 +85,7 @@ def _package(named: str | None, assay: str, settings: Settings) -> EnginePackage
 
 def _runtime(gpu: Gpu | GpuAbsent, wish: Wish, scratch: Path, settings: Settings) -> Runtime:
     if isinstance(gpu, Gpu):
-        return GpuRuntime(gpu, wish.frame, scratch, settings.engines.workspace_mib)
+        return GpuRuntime(gpu, lambda: wish.frame, scratch, settings.engines.workspace_mib)
     return CpuRuntime(runtime_record(settings))
 
 

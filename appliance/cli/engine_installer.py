@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -47,7 +48,7 @@ def installer_on(
 
         def golden_fields(package: EnginePackage) -> Golden:
             console.print("The release brings no golden fields; the twin draws some.")
-            return drawn_golden(package, size, folder / package.manifest.onnx.sha256)
+            return drawn_golden(package, size(), folder / package.manifest.onnx.sha256)
 
         yield (
             Installer(store, runtime, now=utc_now, clock=time.monotonic, tell=console.print, progress=bar),
@@ -61,13 +62,21 @@ def fall_back(store: SlotStore, settings: Settings) -> None:
         store.watch(name, trial_of(settings), who="update", now=utc_now())
 
 
-def frame_size(settings: Settings, frame: str | None) -> FrameSize:
-    """As given, or as the camera says."""
-    if frame is not None:
-        found = re.fullmatch(r"(\d{2,5})x(\d{2,5})", frame)
-        if found is None:
-            raise typer.BadParameter("give width and height in pixels, as 1928x1208", param_hint="--frame")
-        return FrameSize(height_px=int(found[2]), width_px=int(found[1]))
+def frame_size(settings: Settings, frame: str | None) -> Callable[[], FrameSize]:
+    """Gives the size as it was said, or as the camera says, which is asked once, when the size is needed first.
+
+    Raises BadParameter at once for what is no size; what is given raises SettingsError, DeviceError.
+    """
+    if frame is None:
+        return cache(partial(_of_camera, settings))
+    found = re.fullmatch(r"(\d{2,5})x(\d{2,5})", frame)
+    if found is None:
+        raise typer.BadParameter("give width and height in pixels, as 1928x1208", param_hint="--frame")
+    size = FrameSize(height_px=int(found[2]), width_px=int(found[1]))
+    return lambda: size
+
+
+def _of_camera(settings: Settings) -> FrameSize:
     with closing(open_camera(settings)) as camera:
         info = camera.info()
     return FrameSize(info.height_px, info.width_px)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -18,20 +19,29 @@ from appliance.cli.engine_decision import (
     keep_decision,
     slot_data,
 )
-from appliance.cli.engine_installer import fall_back, installer_on
+from appliance.cli.engine_installer import fall_back, frame_size, installer_on
 from appliance.cli.plain_console import plain_console
 from appliance.cli.result import write_json
+from appliance.cli.scoring import present_gpu, why_not_on_gpu
 from appliance.journal import utc_now
-from appliance.settings import load_settings
+from appliance.settings import Settings, load_settings
 from appliance.update.install import Candidate, built_again
-from engines.package import shipped_as
+from engines.acceptance.golden import Golden
+from engines.cuda.probe import GpuAbsent
+from engines.package import EnginePackage, load_package, shipped_as
+from engines.runtimes import frame_of
 from engines.slots.errors import BadSlot
+from engines.slots.slot import Slot
 from engines.slots.store import SlotStore
+from engines.tensorrt.signature import signature
 
 
 def build(
     name: Annotated[str, typer.Argument(help="Package, by name: the one in use here, or else the shipped one.")],
     *,
+    if_needed: Annotated[
+        bool, typer.Option("--if-needed", help="Change nothing where the engine in use fits this device as it is.")
+    ] = False,
     who: Who = None,
     why: Why = None,
     frame: Frame = None,
@@ -45,16 +55,54 @@ def build(
     store = SlotStore(settings.engines.slots)
     with store.updating():
         fall_back(store, settings)
-        slot = store.current(name)
-        if slot is None:
-            package, release = shipped_as(name), f"shipped with {appliance.__version__}"
+        used = store.current(name)
+        if if_needed and used is not None and _fits(used, settings, frame):
+            made = used
         else:
-            package, release = slot.package, built_again(slot.record.release, utc_now())
-        with installer_on(settings, store, frame) as (installer, golden_fields):
-            made = installer.install(Candidate(package, golden_fields, release), decision)
-    keep_decision(settings, decision, "engine.build", {"package": made.record.title, "release": release})
+            with installer_on(settings, store, frame) as (installer, golden_fields):
+                made = installer.install(_candidate(name, used, golden_fields), decision)
+    if made is not used:
+        detail = {"package": made.record.title, "release": made.record.release}
+        keep_decision(settings, decision, "engine.build", detail)
     if json_path is not None:
         write_json(json_path, slot_data(made, in_use=True))
+
+
+def _candidate(name: str, used: Slot | None, draw: Callable[[EnginePackage], Golden]) -> Candidate:
+    """What is in use, with the golden fields and the keys of its release; the shipped package where nothing is."""
+    if used is None:
+        return Candidate(shipped_as(name), None, draw, f"shipped with {appliance.__version__}")
+    again = built_again(used.record.release, utc_now())
+    return Candidate(used.package, used.golden, draw, again, used.record.signing_key_ids)
+
+
+def _fits(used: Slot, settings: Settings, frame: str | None) -> bool:
+    """Whether the engine in use can stay; says so, or why not."""
+    misfit = _misfit(used, settings, frame)
+    plain_console().print(misfit or f"{used.record.title} stays in use as it is: nothing is built.")
+    return not misfit
+
+
+def _misfit(used: Slot, settings: Settings, frame: str | None) -> str:
+    """Why the engine in use has to be built for this device as it is; empty where it has not.
+
+    What is in use has been accepted; that is enough where there is no GPU to build for, be it out of order for now.
+    With a GPU it has to have been built under what is there now, and for the camera's pictures.
+    """
+    size = frame_size(settings, frame)
+    if isinstance(present_gpu(), GpuAbsent):
+        return ""
+    package = load_package(used.package)
+    why, _ = why_not_on_gpu(package, used)
+    if why:
+        return why
+    built, now = frame_of(used.engine), size()
+    if signature(package, built) == signature(package, now):  # one that reads tiles fits any camera
+        return ""
+    return (
+        f"The engine of {package.title} was built for pictures of {built.width_px}x{built.height_px} px; the camera's "
+        f"have {now.width_px}x{now.height_px} px."
+    )
 
 
 def list_engines(

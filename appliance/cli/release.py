@@ -20,6 +20,8 @@ import appliance
 from appliance.cli.golden_fields import drawn_golden
 from appliance.cli.plain_console import plain_console
 from appliance.journal import utc_now
+from engines.acceptance.belonging import check_belongs
+from engines.acceptance.golden import load_golden
 from engines.package import load_package
 from engines.releases import keys, repository
 from engines.releases.archive import GOLDEN, PACKAGE, pack, unpack
@@ -101,12 +103,14 @@ def make(
 ) -> None:
     """Pack an engine package and its golden fields into one archive. The same files give the same bytes."""
     loaded = load_package(package)
-    out.mkdir(parents=True, exist_ok=True)
     archive = out / f"{loaded.manifest.name}-{loaded.manifest.version}.tar"
     with TemporaryDirectory(prefix="golden-") as drawn:
         if golden is None:
             golden = Path(drawn) / "golden"
             drawn_golden(loaded, _REFERENCE, golden)
+        else:
+            check_belongs(loaded, load_golden(golden))
+        out.mkdir(parents=True, exist_ok=True)
         pack(package, golden, archive, min_app=appliance.__version__)
     plain_console().print(f"{archive} ({archive.stat().st_size / 1e6:.1f} MB)")
 

@@ -8,7 +8,7 @@ which are nobody's, unless the site has allowed more.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from engines.onnx_cpu import OnnxCpuScorer
 from engines.package import EnginePackage, load_package, shipped
 from engines.runtimes import GPU_KIND, CpuRuntime, frame_of, is_built, open_built, what_changed
 from engines.slots.errors import SlideInProgress
+from engines.slots.lock import taking_turns
 from engines.slots.slot import Slot
 from engines.slots.store import SlotStore
 from engines.slots.trial import Trial
@@ -134,7 +135,7 @@ def count_watchdog_restart(settings: Settings, assay: Assay | None) -> list[str]
     if not settings.engines.slots.is_dir():
         return []
     store = SlotStore(settings.engines.slots)
-    with store.updating():
+    with taking_turns(settings.engines.slots), store.updating():
         slot = None if assay is None else installed_for(store, settings, assay)
         names = store.names() if assay is None else [slot.name] if slot else []
         for name in names:
@@ -144,13 +145,18 @@ def count_watchdog_restart(settings: Settings, assay: Assay | None) -> list[str]
 
 @contextmanager
 def _watched(settings: Settings) -> Iterator[SlotStore]:
-    """The engines installed here, held for reading after those that failed their trial have fallen back."""
+    """The engines installed here, held for reading after those that failed their trial have fallen back.
+
+    Where two start at the same moment, one waits until the other reads. Raises UpdateUnderWay, NotWritten.
+    """
     store = SlotStore(settings.engines.slots)
-    if store.names():
-        with suppress(SlideInProgress), store.updating():  # whoever reads a slide has looked before
-            for name in store.names():
-                store.watch(name, trial_of(settings), who=WHO, now=utc_now())
-    with store.reading():
+    with ExitStack() as held:
+        with taking_turns(settings.engines.slots):
+            if store.names():
+                with suppress(SlideInProgress), store.updating():  # whoever reads a slide has looked before
+                    for name in store.names():
+                        store.watch(name, trial_of(settings), who=WHO, now=utc_now())
+            held.enter_context(store.reading())
         yield store
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from engines.acceptance.golden import Golden
+from engines.acceptance.golden import Golden, load_golden
 from engines.acceptance.report import Report
 from engines.acceptance.run import accept
 from engines.building.errors import BuildStopped, NotEnough, TensorRtAbsent
@@ -36,10 +36,14 @@ class NotAccepted(EngineError):
 
 @dataclass(frozen=True)
 class Candidate:
-    """package: its folder. golden: gives its golden fields when they are needed. release, key_ids: where it is from."""
+    """package, golden: folders; golden is None where its release brings no golden fields, and `draw` then gives some.
+
+    release, key_ids: where it is from.
+    """
 
     package: Path
-    golden: Callable[[EnginePackage], Golden]
+    golden: Path | None
+    draw: Callable[[EnginePackage], Golden]
     release: str
     key_ids: tuple[str, ...] = ()
 
@@ -89,7 +93,15 @@ class Installer:
         NotEnough, NotWritten, CudaError, TensorRtAbsent, BuildStopped, after which the same update may be tried again.
         """
         who, why = decision.who, decision.why
-        slot = self._store.stage(candidate.package, release=candidate.release, who=who, why=why, now=self._now())
+        slot = self._store.stage(
+            candidate.package,
+            release=candidate.release,
+            who=who,
+            why=why,
+            now=self._now(),
+            golden=candidate.golden,
+            key_ids=candidate.key_ids,
+        )
         package = load_package(slot.package)
         if slot.state is State.STAGED:
             slot = self._built(slot, package, decision)
@@ -130,7 +142,7 @@ class Installer:
         return self._store.accepted(slot, told, made_of.to_json(), who=who, why=why, now=self._now())
 
     def _tried(self, slot: Slot, package: EnginePackage, candidate: Candidate) -> Report:
-        golden = candidate.golden(package)
+        golden = candidate.draw(package) if candidate.golden is None else load_golden(candidate.golden)
         with ExitStack() as opened:
             scorer = opened.enter_context(closing(self._runtime.open(package, slot.engine)))
             reference = self._runtime.reference(package)

@@ -2,6 +2,10 @@
 
 Nothing that this device trusts changes before every package that was wanted has been accepted: after a bad stick, the
 good older one still works.
+
+Of several versions of a package, the newest that this application can run is taken. The newest on the stick is what its
+maker wants, and is installed whatever the device has. An older one, taken as the newest needs a newer application, is
+installed only if it is newer than what the device has: nobody has asked to go back.
 """
 
 from __future__ import annotations
@@ -13,15 +17,19 @@ from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from appliance.errors import ApplianceError
 from appliance.update.install import Candidate, Decision, Installer, origin
-from engines.acceptance.golden import Golden, load_golden
+from appliance.update.versions import Choice, choose
+from drivers.errors import DeviceError
+from engines.acceptance.golden import Golden
 from engines.errors import BadPackage, EngineError
-from engines.package import EnginePackage, load_package
+from engines.package import EnginePackage, load_package, shipped_as
 from engines.releases.archive import GOLDEN, PACKAGE, unpack
 from engines.releases.fields import describe
 from engines.releases.verify import Offer, Offered
 from engines.slots.errors import BadSlot
 from engines.slots.record import State
+from engines.slots.slot import Slot
 from engines.slots.store import SlotStore
 
 GoldenFields = Callable[[EnginePackage], Golden]
@@ -47,7 +55,7 @@ class Outcome:
     release: str
     fate: Fate
     why: str = ""
-    error: EngineError | None = None
+    error: EngineError | ApplianceError | DeviceError | None = None
 
 
 @dataclass(frozen=True)
@@ -77,16 +85,18 @@ def update_from(
     package stands in its outcome, and the others go on.
     """
     outcomes = []
-    for package in _wanted(offer, wish.only):
-        outcome = _due(package, store, app_version)
+    for choice in choose(offer.packages, wish.only, app_version):
+        package = choice.package
+        outcome = _due(choice, store)
         if outcome is None:
+            why = _passed_over(choice)
             try:
                 with _unpacked(offer, package, scratch, tell) as folder:
-                    outcome = Outcome(package.name, release_of(package), Fate.WOULD_INSTALL)
+                    outcome = Outcome(package.name, release_of(package), Fate.WOULD_INSTALL, why)
                     if not wish.dry_run:
                         installer.install(_candidate(package, folder, golden_fields, offer.key_ids), decision)
-                        outcome = Outcome(package.name, release_of(package), Fate.INSTALLED)
-            except EngineError as error:
+                        outcome = Outcome(package.name, release_of(package), Fate.INSTALLED, why)
+            except (EngineError, ApplianceError, DeviceError) as error:  # also a camera that is asked for its size
                 outcome = Outcome(package.name, release_of(package), Fate.REFUSED, error.what, error)
         tell(f"{outcome.package}: {outcome.fate.value}{f', {outcome.why}' if outcome.why else ''}")
         outcomes.append(outcome)
@@ -100,30 +110,37 @@ def release_of(package: Offered) -> str:
     return f"{package.name} sha256:{package.sha256}"
 
 
-def _wanted(offer: Offer, only: Sequence[str]) -> list[Offered]:
-    names = {package.listing.package for package in offer.packages}
-    if absent := sorted(set(only) - names):
-        raise EngineError(
-            f"Not on the stick: {', '.join(absent)}.", remedy=f"Choose from: {', '.join(sorted(names)) or 'nothing'}."
-        )
-    newest: dict[str, Offered] = {}
-    for package in offer.packages:
-        name = package.listing.package
-        if (not only or name in only) and (name not in newest or _version(package) > _version(newest[name])):
-            newest[name] = package
-    return [newest[name] for name in sorted(newest)]
-
-
-def _due(package: Offered, store: SlotStore, app_version: str) -> Outcome | None:
+def _due(choice: Choice, store: SlotStore) -> Outcome | None:
     """The outcome of a package for which there is nothing to do."""
-    release = release_of(package)
-    needed = package.listing.min_app
-    if _parts(needed) > _parts(app_version):
-        return Outcome(package.name, release, Fate.TOO_NEW, f"{needed} or later; this is {app_version}")
-    with suppress(BadSlot):  # then it is to be installed again
-        current = store.current(package.listing.package)
-        if current is not None and origin(current.record.release) == release and current.state in _IN_USE:
-            return Outcome(package.name, release, Fate.IN_USE)
+    package, newest = choice.package, choice.newest
+    if not choice.runs:
+        return Outcome(package.name, release_of(package), Fate.TOO_NEW, choice.needed)
+    used = _in_use(store, package.listing.package)
+    if used is not None and origin(used.record.release) == release_of(package):
+        return Outcome(package.name, release_of(package), Fate.IN_USE, _passed_over(choice))
+    has = _shipped_version(package.listing.package) if used is None else used.record.version
+    if has is not None and not choice.is_newest and not choice.newer_than(has):
+        why = f"{choice.needed}; {package.name} is no newer than {has}, which this device has"
+        return Outcome(newest.name, release_of(newest), Fate.TOO_NEW, why)
+    return None
+
+
+def _passed_over(choice: Choice) -> str:
+    """Why it is not the newest on the stick; empty where it is."""
+    return "" if choice.is_newest else f"{choice.newest.name} {Fate.TOO_NEW.value}: {choice.needed}"
+
+
+def _in_use(store: SlotStore, name: str) -> Slot | None:
+    """The slot in use; None also where it is damaged, as it is then to be installed again."""
+    with suppress(BadSlot):
+        slot = store.current(name)
+        return slot if slot is not None and slot.state in _IN_USE else None
+    return None
+
+
+def _shipped_version(name: str) -> str | None:
+    with suppress(BadPackage):
+        return load_package(shipped_as(name)).manifest.version
     return None
 
 
@@ -152,16 +169,5 @@ def _as_listed(package: Offered, folder: Path) -> None:
 
 
 def _candidate(package: Offered, folder: Path, golden_fields: GoldenFields, key_ids: Sequence[str]) -> Candidate:
-    def signed(_: EnginePackage) -> Golden:
-        return load_golden(folder / GOLDEN)
-
-    golden = signed if package.listing.golden else golden_fields
-    return Candidate(folder / PACKAGE, golden, release_of(package), tuple(key_ids))
-
-
-def _version(package: Offered) -> tuple[int, ...]:
-    return _parts(package.listing.version)
-
-
-def _parts(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")[:3])
+    golden = folder / GOLDEN if package.listing.golden else None
+    return Candidate(folder / PACKAGE, golden, golden_fields, release_of(package), tuple(key_ids))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from engines.acceptance.belonging import check_belongs
 from engines.acceptance.checks import Readings, all_checks, full
-from engines.acceptance.errors import BadGolden
 from engines.acceptance.golden import Golden
 from engines.acceptance.report import Report
 from engines.package import EnginePackage
@@ -24,10 +24,10 @@ def accept(
     """Whether `scorer`, an engine of `package`, may read slides, and what that rests on.
 
     clock: seconds, monotonic. reference: the CPU runtime on the same package, where the engine is another.
-    device_class: which of the golden fields' latency budgets holds. Raises BadGolden where they are of another network
-    or show nothing, and what the engine raises when it gives no answer: then it is not accepted either.
+    device_class: which of the golden fields' latency budgets holds. Raises BadGolden where they are of another
+    package or show nothing, and what the engine raises when it gives no answer: then it is not accepted either.
     """
-    _check_golden(package, golden)
+    check_belongs(package, golden)
     readings = _read(scorer, package, golden, clock, reference)
     return Report(
         backend=scorer.backend,
@@ -37,20 +37,6 @@ def accept(
         reference=None if reference is None else reference.backend.runtime,
         checks=all_checks(package, golden, readings, device_class),
     )
-
-
-def _check_golden(package: EnginePackage, golden: Golden) -> None:
-    if golden.onnx_sha256 != package.manifest.onnx.sha256:
-        raise BadGolden(
-            f"The golden fields are of the network {golden.onnx_sha256[:12]}…; {package.title} has "
-            f"{package.manifest.onnx.sha256[:12]}….",
-            remedy="Fetch the package again from where it was released.",
-        )
-    if not any(full(field.expected, package) for field in golden.fields):
-        raise BadGolden(
-            f"In the golden fields of {package.title} there is nothing to be found.",
-            remedy="Ask the maker of the package for others.",
-        )
 
 
 def _read(

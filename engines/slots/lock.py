@@ -4,13 +4,34 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from engines.durable import make_folder
 from engines.errors import NotWritten
 from engines.slots.errors import SlideInProgress, UpdateUnderWay
+
+_PATIENCE_S, _PAUSE_S = 5.0, 0.05
+
+
+@contextmanager
+def taking_turns(root: Path, pause: Callable[[float], None] = time.sleep) -> Iterator[None]:
+    """Held by whoever looks after the slots in folder `root` before a slide; a second one waits for it, 5 s at most.
+
+    It holds `SlotsLock` as an update does, but only for a moment: who meets that lock inside its own turn has met a
+    real update, and need not wait for it. pause: sleeps so many seconds. Raises UpdateUnderWay, NotWritten.
+    """
+    path = root / ".turns"
+    with _opened(path) as handle:
+        for _ in range(round(_PATIENCE_S / _PAUSE_S)):
+            if _taken(handle, fcntl.LOCK_EX):
+                break
+            pause(_PAUSE_S)
+        else:
+            raise _under_way(path)
+        yield
 
 
 class SlotsLock:
@@ -23,7 +44,7 @@ class SlotsLock:
     @contextmanager
     def updating(self) -> Iterator[None]:
         """Held while slots are changed. Raises UpdateUnderWay, SlideInProgress, NotWritten."""
-        with self._opened() as handle:
+        with _opened(self._path) as handle:
             if _taken(handle, fcntl.LOCK_EX):
                 with self._held(fcntl.LOCK_EX):
                     yield
@@ -33,14 +54,14 @@ class SlotsLock:
                     remedy="Wait for its verdict, or end it, then try again.",
                 )
             else:
-                raise self._under_way()
+                raise _under_way(self._path)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Held from before a slide's engine is opened to the slide's end. Raises UpdateUnderWay, NotWritten."""
-        with self._opened() as handle:
+        with _opened(self._path) as handle:
             if not _taken(handle, fcntl.LOCK_SH):
-                raise self._under_way()
+                raise _under_way(self._path)
             with self._held(fcntl.LOCK_SH):
                 yield
 
@@ -48,28 +69,6 @@ class SlotsLock:
         """Raises RuntimeError where a caller forgot to take the lock."""
         if self._mode == fcntl.LOCK_UN or (update and self._mode != fcntl.LOCK_EX):
             raise RuntimeError(f"{self._path} is not held: call this inside {'updating' if update else 'reading'}()")
-
-    def _under_way(self) -> UpdateUnderWay:
-        return UpdateUnderWay(
-            f"Another process changes the engines in {self._path.parent}.", remedy="Let it finish, then try again."
-        )
-
-    @contextmanager
-    def _opened(self) -> Iterator[int]:
-        make_folder(self._path.parent)
-        try:
-            # For reading only: the scanner's user need not own the file.
-            handle = os.open(self._path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise NotWritten(
-                f"The lock file {self._path} cannot be opened: {error.strerror}.",
-                remedy="Check that this user may write in its folder.",
-            ) from error
-        try:
-            yield handle
-        finally:
-            fcntl.flock(handle, fcntl.LOCK_UN)  # also for a worker that was forked meanwhile and lives on
-            os.close(handle)
 
     @contextmanager
     def _held(self, mode: int) -> Iterator[None]:
@@ -80,9 +79,33 @@ class SlotsLock:
             self._mode = fcntl.LOCK_UN
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    make_folder(path.parent)
+    try:
+        # For reading only: the scanner's user need not own the file.
+        handle = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise NotWritten(
+            f"The lock file {path} cannot be opened: {error.strerror}.",
+            remedy="Check that this user may write in its folder.",
+        ) from error
+    try:
+        yield handle
+    finally:
+        fcntl.flock(handle, fcntl.LOCK_UN)  # also for a worker that was forked meanwhile and lives on
+        os.close(handle)
+
+
 def _taken(handle: int, mode: int) -> bool:
     try:
         fcntl.flock(handle, mode | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+def _under_way(path: Path) -> UpdateUnderWay:
+    return UpdateUnderWay(
+        f"Another process changes the engines in {path.parent}.", remedy="Let it finish, then try again."
+    )

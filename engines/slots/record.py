@@ -68,7 +68,7 @@ def step(state: State, decision: Decision) -> Step:
 class Record(_Strict):
     """What is known of the engine in a slot.
 
-    release: the signed release it came with, in the words of whoever staged it.
+    release: the release it came with, in the words of whoever staged it. signing_key_ids: of the keys that signed it.
     slides_started, slides_finished, restarts: while active, see `engines.slots.trial`; 0 again with each activation.
     sealed: SHA-256 of each file in the slot by its path in it, the record itself left out.
     """
@@ -78,6 +78,7 @@ class Record(_Strict):
     version: str
     onnx_sha256: Sha256
     release: str = Field(min_length=1)
+    signing_key_ids: tuple[str, ...] = ()  # older records name none
     slides_started: int = Field(default=0, ge=0)
     slides_finished: int = Field(default=0, ge=0)
     restarts: int = Field(default=0, ge=0)

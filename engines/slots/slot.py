@@ -1,6 +1,7 @@
 """One slot: a folder with an engine package, what was built of it here, how it was accepted, and its record.
 
 package/          manifest.yaml, network, model card, as they were released
+golden/           the golden fields that its release brought; not there where it brought none
 engine/           the plan and its build record; not there for a runtime that builds nothing
 acceptance.json   the report that let it in
 fingerprint.json  what it was built with, and on
@@ -22,6 +23,7 @@ from engines.slots.errors import BadSlot
 from engines.slots.record import Record, State
 
 PACKAGE = "package"
+GOLDEN = "golden"
 ENGINE = "engine"
 ACCEPTANCE = "acceptance.json"
 FINGERPRINT = "fingerprint.json"
@@ -55,6 +57,12 @@ class Slot:
     def package(self) -> Path:
         """For `engines.package.load_package`."""
         return self.folder / PACKAGE
+
+    @property
+    def golden(self) -> Path | None:
+        """For `engines.acceptance.golden.load_golden`; None where the release brought no golden fields."""
+        brought = any(name.startswith(f"{GOLDEN}/") for name in self.record.sealed)
+        return self.folder / GOLDEN if brought else None
 
     @property
     def fingerprint(self) -> Path:
@@ -122,15 +130,23 @@ def remove_unsealed(slot: Slot) -> None:
         durable.remove_file(slot.folder / name)
 
 
-def package_files(package: Path) -> dict[str, bytes]:
-    """The files of a package folder by their paths in a slot. Raises BadPackage for what is not a plain file."""
+def release_files(package: Path, golden: Path | None) -> dict[str, bytes]:
+    """What a release brought, by its paths in a slot: the files of the package's folder, and of its golden fields'.
+
+    Raises BadPackage for what is not a plain file.
+    """
+    files = _read_all(package, PACKAGE)
+    return files if golden is None else files | _read_all(golden, GOLDEN)
+
+
+def _read_all(folder: Path, place: str) -> dict[str, bytes]:
     files = {}
-    for name in sorted(_files(package)):
-        path = package / name
+    for name in sorted(_files(folder)):
+        path = folder / name
         if path.is_symlink() or not path.is_file():
             raise BadPackage(f"{path} is not a plain file.", remedy="Unpack the release again from where it was made.")
         try:
-            files[f"{PACKAGE}/{name}"] = path.read_bytes()
+            files[f"{place}/{name}"] = path.read_bytes()
         except OSError as error:
             raise BadPackage(
                 f"{path} cannot be read: {error.strerror}.", remedy="Check disk and permissions."

@@ -12,7 +12,7 @@ that was replaced before it was good. What is left in either way is rejected.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +30,7 @@ from engines.slots.slot import (
     add_files,
     empty,
     open_slot,
-    package_files,
+    release_files,
     remove_unsealed,
     verify,
     write_record,
@@ -72,16 +72,28 @@ class SlotStore:
         """
         return self._pair(name).current()
 
-    def stage(self, package: Path, *, release: str, who: str, why: str, now: datetime) -> Slot:
+    def stage(
+        self,
+        package: Path,
+        *,
+        release: str,
+        who: str,
+        why: str,
+        now: datetime,
+        golden: Path | None = None,
+        key_ids: Sequence[str] = (),
+    ) -> Slot:
         """Put an engine package into the slot that is not in use, and return the slot, staged.
 
+        golden: folder of the golden fields that its release brought. key_ids: of the keys that signed the release.
+        Both are kept with it, for when it is built again.
         A release that lies in a slot already, and was not rejected, stays there and is returned as far as it has come.
         What was in the other slot is gone: an engine still on trial then has none to fall back to but the shipped one.
         Raises BadPackage; the slots are then untouched.
         """
         self._lock.require(update=True)
         manifest = load_package(package).manifest
-        files = package_files(package)
+        files = release_files(package, golden)
         pair = self._pair(manifest.name)
         pair.settle(who=who, now=now)
         for slot in pair.slots():
@@ -99,6 +111,7 @@ class SlotStore:
             version=manifest.version,
             onnx_sha256=manifest.onnx.sha256,
             release=release,
+            signing_key_ids=tuple(key_ids),
             history=(step(State.STAGED, Decision(who, why, now)),),
             sealed=add_files(folder, files),
         )

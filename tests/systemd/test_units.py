@@ -162,6 +162,10 @@ def test_a_unit_calls_a_command_that_there_is_with_options_that_it_has(name: str
     assert parsed.params["settings_file"] == Path("/etc/cytoscan/site.yaml")
 
 
+def test_an_installation_that_is_repeated_builds_no_engine_that_fits() -> None:
+    assert "--if-needed" in dict(lines(FOLDER / "cytoscan-engine-build@.service"))["ExecStart"].split()
+
+
 def test_engines_that_are_built_at_installation_are_shipped() -> None:
     (loop,) = re.findall(r"for engine in (.*); do", (ROOT / "tools" / "install").read_text())
     for name in loop.split():

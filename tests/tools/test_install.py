@@ -115,7 +115,7 @@ def test_a_tree_gets_every_file_and_what_was_left_is_told(programs: None, tmp_pa
         "packages",
         "the appliance in /opt/cytoscan/venv",
         "the appliance in /opt/cytoscan/venv",
-        "first engine build",
+        "engine builds",
     ]
     for source, place in {
         "cytoscan-scanner.service": "systemd/system/cytoscan-scanner.service",

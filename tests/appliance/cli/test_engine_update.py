@@ -1,4 +1,4 @@
-"""`cytoscan engine update | list | rollback | build` on a device's folder, with sticks of a maker."""
+"""`cytoscan engine update | list | rollback` on a device's folder, with sticks of a maker."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ import pytest
 
 from appliance.cli import engine_installer
 from appliance.cli.exits import Exit
+from appliance.cli.hardware import open_camera
+from appliance.settings import Settings
+from drivers.camera.frame import Camera
 from engines.acceptance.golden import Golden
+from engines.cuda.probe import Gpu, GpuAbsent
 from engines.package import EnginePackage
+from engines.tensorrt.signature import FrameSize
 from tests.appliance.cli.engine_site import ABSENT, FRAME, WHO, Site, put_gpu
-from tests.appliance.update.small import NAME, Engine, contents, make_engine, memory, read_slides, release
+from tests.appliance.update.small import NAME, ORIN, Engine, contents, make_engine, memory, read_slides, release
 from tests.engines.releases.maker import BORN, DAY, Maker, on_stick
 
 _HOLD = """
@@ -67,6 +72,16 @@ def newer(maker: Maker, engine: Engine, tmp_path: Path) -> Path:
     """A stick with version 2.0.0, exported a day later."""
     release(maker, engine.version(tmp_path / "newer", "2.0.0"))
     return maker.export(tmp_path / "newer stick", now=BORN + DAY)
+
+
+@pytest.fixture
+def bare(site: Site, engine: Engine, tmp_path: Path) -> Path:
+    """A stick with two packages without golden fields."""
+    made = Maker(tmp_path / "bare maker")
+    release(made, engine, golden=False)
+    release(made, engine.version(tmp_path / "other", "1.0.0", name="paleness"), golden=False)
+    site.trust_root.write_bytes(made.root)
+    return made.export(tmp_path / "bare stick")
 
 
 @contextmanager
@@ -235,13 +250,59 @@ def test_a_package_that_is_not_on_the_stick_is_named(
     assert site.update(stick, "--only", NAME) == 0
 
 
-def test_the_size_of_a_frame_is_given_or_the_cameras(site: Site, stick: Path, tmp_path: Path) -> None:
-    assert site.run("engine", "update", stick, *WHO, "--frame", "wide") == Exit.USAGE
-    assert site.run("engine", "update", stick, *WHO) == Exit.SETTINGS  # no camera is set
+def test_what_is_no_size_of_a_frame_is_refused_at_once(site: Site, stick: Path) -> None:
+    for more in ([], ["--dry-run"]):
+        assert site.run("engine", "update", stick, *WHO, "--frame", "wide", *more) == Exit.USAGE
+    assert site.store.names() == []
+
+
+@pytest.mark.parametrize("gpu", [ABSENT, ORIN], ids=["processor", "gpu"])
+def test_a_dry_run_asks_no_camera_for_its_size(
+    site: Site, bare: Path, monkeypatch: pytest.MonkeyPatch, gpu: Gpu | GpuAbsent
+) -> None:
+    put_gpu(monkeypatch, gpu)
+    assert site.told("engine", "update", bare, "--dry-run") == 0  # no camera is set
+    assert {one["fate"] for one in site.result["outcomes"]} == {"would be installed"}
+
+
+def test_without_a_gpu_and_with_golden_fields_no_camera_is_asked_for_its_size(site: Site, stick: Path) -> None:
+    assert site.run("engine", "update", stick, *WHO) == 0  # no camera is set
+    assert site.standing()["in use"] == "1.2.3"
+
+
+def test_where_golden_fields_are_drawn_the_camera_is_asked_once_for_its_size(
+    site: Site, bare: Path, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[FrameSize] = []
+    opened: list[Camera] = []
+
+    def drawn(package: EnginePackage, frame: FrameSize, _: Path) -> Golden:
+        sizes.append(frame)
+        return engine.load_golden(package)
+
+    def camera(settings: Settings) -> Camera:
+        opened.append(open_camera(settings))
+        return opened[-1]
+
+    monkeypatch.setattr(engine_installer, "drawn_golden", drawn)
+    monkeypatch.setattr(engine_installer, "open_camera", camera)
     (tmp_path / "pictures").mkdir()
     cv2.imwrite(str(tmp_path / "pictures" / "1.png"), np.full((96, 128, 3), 150, np.uint8))
     site.settings += ["camera.kind=replay", f"camera.address={tmp_path / 'pictures'}"]
-    assert site.run("engine", "update", stick, *WHO) == 0
+    assert site.run("engine", "update", bare, *WHO) == 0
+    assert sizes == [FrameSize(height_px=96, width_px=128)] * 2
+    assert len(opened) == 1
+
+
+def test_on_a_gpu_a_camera_that_does_not_tell_its_size_refuses_the_package_and_is_kept(
+    site: Site, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_gpu(monkeypatch, ORIN)
+    assert site.told("engine", "update", stick, *WHO) == Exit.SETTINGS  # no camera is set
+    (outcome,) = site.result["outcomes"]
+    assert (outcome["fate"], "camera.address is empty" in outcome["why"]) == ("refused", True)
+    assert site.audit()[-1].detail["outcomes"] == [outcome]
+    assert site.standing() == {"1.2.3": "staged", "in use": ""}  # nothing is held against it
 
 
 def test_list_says_what_lies_in_the_slots(
@@ -293,32 +354,6 @@ def test_rollback_goes_back_once_and_is_kept(site: Site, stick: Path, newer: Pat
     assert row.detail["package"] == "redness 1.2.3"
     assert site.run("engine", "rollback", NAME, *WHO) == Exit.ENGINE
     assert site.standing()["in use"] == "1.2.3"
-
-
-def test_build_makes_the_engine_in_use_anew_and_the_stick_still_knows_it(
-    site: Site, stick: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def drawn(package: EnginePackage, *_: object) -> Golden:
-        return engine.load_golden(package)
-
-    monkeypatch.setattr(engine_installer, "drawn_golden", drawn)
-    site.update(stick)
-    for _ in range(2):
-        assert site.told("engine", "build", NAME, *WHO, *FRAME) == 0
-    assert (site.result["version"], site.result["state"], site.result["in_use"]) == ("1.2.3", "active", True)
-    assert str(site.result["release"]).count("built again") == 1
-    row = site.audit()[-1]
-    assert (row.action, row.detail["release"]) == ("engine.build", site.result["release"])
-    assert site.update(stick) == 0
-    assert site.result["outcomes"][0]["fate"] == "in use already"
-
-
-def test_build_installs_the_shipped_package_where_none_is(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    assert site.told("engine", "build", "serous-cytology", *WHO, "--frame", "256x192") == 0
-    assert site.result["release"] == "shipped with 0.1.0"
-    assert "The release brings no golden fields; the twin draws some." in capsys.readouterr().out
-    assert site.store.current("serous-cytology") is not None
-    assert site.run("engine", "build", "blueness", *WHO, *FRAME) == Exit.ENGINE
 
 
 def test_what_failed_its_trial_is_not_built_upon(site: Site, stick: Path, newer: Path) -> None:

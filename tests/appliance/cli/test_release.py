@@ -11,7 +11,7 @@ import pytest
 
 from appliance.cli.app import run
 from appliance.cli.exits import Exit
-from engines.package import load_package
+from engines.package import load_package, shipped
 from engines.releases.archive import GOLDEN, PACKAGE, unpack
 from tests.appliance.cli.engine_site import ABSENT, Site, put_gpu
 from tests.appliance.update.small import Engine, make_engine, memory
@@ -124,6 +124,18 @@ def test_what_is_made_twice_has_the_same_bytes_and_holds_package_and_golden_fiel
     assert {path.name for path in (tmp_path / "inside" / GOLDEN).iterdir()} == {
         path.name for path in engine.golden.iterdir()
     }
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_golden_fields_of_another_package_make_no_release(
+    house: House, engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, missing: bool
+) -> None:
+    golden = tmp_path / "none" if missing else engine.golden
+    out = tmp_path / "made"
+    assert house.run("make", shipped("afb"), "--golden", golden, "--out", out) == Exit.ENGINE
+    told = capsys.readouterr().err
+    assert ("golden.yaml is missing." if missing else "The golden fields are of the network") in told
+    assert not out.exists()
 
 
 def test_a_root_waits_until_enough_of_its_keys_have_signed_it(house: House, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,15 +6,17 @@ import hashlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from appliance.assays import load_assay
-from appliance.cli import reading
+from appliance.cli import reading, scoring
 from appliance.cli.exits import Exit
 from appliance.cli.reading import Order, read_slide
 from appliance.cli.scoring import engine_folder, scorer
@@ -34,7 +36,10 @@ from engines.onnx_cpu import OnnxCpuScorer
 from engines.package import EnginePackage, load_package, shipped
 from engines.runtimes import CpuRuntime
 from engines.slots.errors import UpdateUnderWay
+from engines.slots.lock import taking_turns
 from engines.slots.slot import Slot
+from engines.slots.store import SlotStore
+from engines.slots.trial import Trial
 from engines.tensorrt.inspection import LayerSummary
 from engines.tensorrt.signature import FrameSize, signature
 from tests.appliance.cli.engine_site import ABSENT, FRAME, WHO, Site, put_gpu
@@ -90,7 +95,7 @@ def install(site: Site, engine: Engine, runtime: CountingRuntime | None = None) 
     used = runtime or CpuRuntime(site.folder / "engine-runtime.json")
     store, device = site.store, Device(site.folder, used)  # type: ignore[arg-type]
     with store.updating():
-        candidate = Candidate(engine.package, engine.load_golden, str(engine.package))
+        candidate = Candidate(engine.package, engine.golden, engine.load_golden, str(engine.package))
         return device.installer(store).install(candidate, DECISION)
 
 
@@ -275,8 +280,12 @@ def test_while_a_slide_is_read_no_update_changes_the_engines(site: Site, engine:
     assert site.standing() == before
 
 
-def test_while_an_update_runs_no_slide_is_read(site: Site, engine: Engine) -> None:
+def test_while_an_update_runs_no_slide_is_read_and_nobody_waits_for_it(
+    site: Site, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     install(site, engine)
+    never = partial(taking_turns, pause=lambda _: pytest.fail("waited for an update"))
+    monkeypatch.setattr(scoring, "taking_turns", never)
     with site.store.updating():
         with pytest.raises(UpdateUnderWay), scorer(site.loaded, AFB):
             pass
@@ -284,21 +293,73 @@ def test_while_an_update_runs_no_slide_is_read(site: Site, engine: Engine) -> No
     assert in_use(site.loaded)[0] == "redness 1.2.3"
 
 
+def test_of_two_scans_that_start_at_once_the_second_waits_until_the_first_has_looked_after_the_engines(
+    site: Site, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(site, engine)
+    watch, watching, go_on = SlotStore.watch, threading.Event(), threading.Event()
+
+    def slow(store: SlotStore, name: str, trial: Trial, *, who: str, now: datetime) -> Slot | None:
+        watching.set()
+        assert go_on.wait(20)
+        return watch(store, name, trial, who=who, now=now)
+
+    monkeypatch.setattr(SlotStore, "watch", slow)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(in_use, site.loaded)
+        assert watching.wait(20)
+        waited: list[str] = []
+
+        def pause(_: float) -> None:
+            go_on.set()
+            waited.append(first.result(20)[0])
+
+        monkeypatch.setattr(scoring, "taking_turns", partial(taking_turns, pause=pause))
+        assert in_use(site.loaded)[0] == "redness 1.2.3"
+    assert waited == ["redness 1.2.3"]
+
+
+def test_a_scan_keeps_its_turn_until_no_other_can_take_the_engines_from_it(
+    site: Site, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(site, engine)
+    reading = SlotStore.reading
+
+    class MustWait(Exception): ...
+
+    def another_start() -> None:
+        def pause(_: float) -> None:
+            raise MustWait
+
+        with taking_turns(site.folder / "engines", pause):
+            pass
+
+    def before_reading(store: SlotStore) -> AbstractContextManager[None]:
+        with pytest.raises(MustWait):
+            another_start()
+        return reading(store)
+
+    monkeypatch.setattr(SlotStore, "reading", before_reading)
+    with scorer(site.loaded, AFB):
+        another_start()  # it reads, and keeps nobody waiting
+
+
 @dataclass
 class BuildsPlans(CountingRuntime):
     """Its plans are of the fake TensorRT."""
 
     made_with: Build = BUILD
+    frame: FrameSize = SIZE
 
     def build(self, package: EnginePackage, progress: Callable[[str, int, int], None]) -> dict[str, bytes]:
-        promised = signature(package, SIZE)
+        promised = signature(package, self.frame)
         inputs = {promised.input_name: list(promised.input_shape)}
         plan = fake_tensorrt.plan(inputs, {promised.output_name: list(promised.output_shape)})
         record = BuildRecord(
             package=package.manifest.name,
             version=package.manifest.version,
             onnx_sha256=package.manifest.onnx.sha256,
-            frame=SIZE,
+            frame=self.frame,
             gpu=ORIN,
             tensorrt=self.made_with.tensorrt,
             options=dict(self.made_with.options),

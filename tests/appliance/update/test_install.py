@@ -11,25 +11,29 @@ import pytest
 
 from appliance.update.install import Candidate, NotAccepted, built_again, origin
 from engines.acceptance.errors import BadGolden
-from engines.acceptance.golden import load_golden
+from engines.acceptance.golden import Golden, load_golden
 from engines.building.errors import BuildStopped, NotEnough, TensorRtAbsent
 from engines.cuda.errors import CudaError
 from engines.errors import EngineError, NotWritten
 from engines.fingerprint import Fingerprint
-from engines.package import load_package
+from engines.package import EnginePackage, load_package
 from engines.runtimes import CpuRuntime
 from engines.slots.record import State
 from engines.slots.slot import ACCEPTANCE, Slot
 from engines.slots.store import SlotStore
 from engines.tensorrt.errors import BuildFailed
 
-from .small import DECISION, NAME, NOW, CountingRuntime, Device, Engine, read_slides
+from .small import DECISION, NAME, NOW, CountingRuntime, Device, Engine, contents, read_slides
 
 WHO = {"who": "J. Doe", "why": "finds more", "now": NOW}
 
 
+def never_drawn(package: EnginePackage) -> Golden:
+    pytest.fail(f"the release of {package.title} brings golden fields")
+
+
 def candidate(engine: Engine, release: str = "r1") -> Candidate:
-    return Candidate(engine.package, engine.load_golden, release, ("key 1",))
+    return Candidate(engine.package, engine.golden, never_drawn, release, ("key 1",))
 
 
 def install(device: Device, engine: Engine, release: str = "r1") -> Slot:
@@ -65,6 +69,26 @@ def test_what_it_was_made_of_and_accepted_on_lies_beside_it(device: Device, engi
     made = Fingerprint.model_validate_json(slot.fingerprint.read_bytes())
     assert (made.gpu, made.tensorrt, made.builder_options) == ("Orin", "10.3.0", {"workspace_mib": 64})
     assert made.signing_key_ids == ("key 1",)
+
+
+def test_the_golden_fields_and_key_ids_of_the_release_stay_with_the_engine(device: Device, engine: Engine) -> None:
+    slot = install(device, engine)
+    assert slot.golden is not None
+    assert contents(slot.golden) == contents(engine.golden)
+    assert slot.record.signing_key_ids == ("key 1",)
+
+
+def test_an_engine_without_golden_fields_is_tried_on_drawn_ones_which_do_not_stay(
+    device: Device, engine: Engine
+) -> None:
+    store = device.store
+    with store.updating():
+        slot = device.installer(store).install(
+            replace(candidate(engine), golden=None, draw=engine.load_golden), DECISION
+        )
+    report = json.loads((slot.folder / ACCEPTANCE).read_bytes())
+    assert report["golden_sha256"] == load_golden(engine.golden).sha256
+    assert slot.golden is None
 
 
 def test_on_the_processor_nothing_is_built_and_all_steps_are_taken(tmp_path: Path, engine: Engine) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from appliance.update.install import NotAccepted
+from appliance.update.install import Candidate, NotAccepted
 from appliance.update.stick import Fate, Outcome, Wish, update_from
+from drivers.errors import CameraLost
 from engines.acceptance.golden import Golden
 from engines.building.errors import NotEnough
 from engines.errors import BadPackage, EngineError
-from engines.package import EnginePackage, load_package
+from engines.fingerprint import Fingerprint
+from engines.package import EnginePackage, load_package, shipped_as
 from engines.releases.archive import pack
 from engines.releases.errors import Refusal, ReleaseRefused
 from engines.releases.fields import describe
@@ -21,6 +23,7 @@ from engines.releases.repository import add
 from engines.releases.signing import sign
 from engines.releases.trusted import Trusted
 from engines.releases.verify import open_stick
+from engines.slots.record import State
 from tests.engines.releases.maker import BORN, DAY, Maker, on_stick
 
 from .small import DECISION, NAME, Device, Engine, contents, read_slides, release
@@ -36,6 +39,7 @@ class Field:
     maker: Maker
     sticks: Path
     golden: Engine | None = None
+    lost: CameraLost | None = None
     drawn: int = 0
 
     def stick(self, name: str, *, days: int = 0) -> Path:
@@ -69,6 +73,8 @@ class Field:
         return Trusted(self.device.folder / "trusted", built_at=BORN)
 
     def _draw(self, package: EnginePackage) -> Golden:
+        if self.lost is not None:
+            raise self.lost
         self.drawn += 1
         assert self.golden is not None
         return self.golden.load_golden(package)
@@ -101,7 +107,10 @@ def test_all_packages_on_a_stick_are_installed_and_the_stick_is_trusted(
     slot = field.device.store.current(NAME)
     assert slot is not None
     assert slot.record.release == outcomes[1].release
-    assert field.maker.targets_key.public_key.keyid in slot.fingerprint.read_text()
+    assert field.maker.targets_key.public_key.keyid in slot.record.signing_key_ids
+    assert slot.record.signing_key_ids == Fingerprint.model_validate_json(slot.fingerprint.read_bytes()).signing_key_ids
+    assert slot.golden is not None
+    assert contents(slot.golden) == contents(engine.golden)
 
 
 def test_the_same_stick_once_more_changes_nothing(field: Field, engine: Engine) -> None:
@@ -186,6 +195,80 @@ def test_a_package_that_needs_a_newer_application_is_skipped_and_said_so(field: 
     assert field.device.told[-1] == "redness-1.2.3.tar: needs a newer application, 0.10.0 or later; this is 0.9.0"
     assert field.device.store.names() == []
     assert fates(field.update(stick, app_version="0.10.0")) == {"redness-1.2.3.tar": Fate.INSTALLED}
+
+
+@pytest.fixture
+def ahead(field: Field, engine: Engine, newer: Engine, tmp_path: Path) -> Path:
+    """A stick with 1.2.3 and 1.5.0, and 2.0.0 for a newer application than 0.9.0; the device has 1.2.3."""
+    release(field.maker, engine)
+    field.update(field.stick("first"))
+    release(field.maker, engine.version(tmp_path / "between", "1.5.0"))
+    release(field.maker, newer, min_app="0.10.0")
+    return field.stick("ahead", days=1)
+
+
+def test_where_the_newest_needs_a_newer_application_the_newest_that_runs_is_installed_and_said_so(
+    field: Field, ahead: Path
+) -> None:
+    why = "redness-2.0.0.tar needs a newer application: 0.10.0 or later; this is 0.9.0"
+    for dry_run, fate in ((True, Fate.WOULD_INSTALL), (False, Fate.INSTALLED), (False, Fate.IN_USE)):
+        (outcome,) = field.update(ahead, dry_run=dry_run, app_version="0.9.0")
+        assert (outcome.package, outcome.fate, outcome.why) == ("redness-1.5.0.tar", fate, why)
+        assert field.device.told[-1] == f"redness-1.5.0.tar: {fate.value}, {why}"
+    assert field.device.standing()["in use"] == "1.5.0"
+    (outcome,) = field.update(ahead, app_version="0.10.0")  # the same stick, once the application was updated
+    assert (outcome.package, outcome.fate, outcome.why) == ("redness-2.0.0.tar", Fate.INSTALLED, "")
+
+
+def test_where_none_runs_the_newest_is_told(field: Field, ahead: Path) -> None:
+    (outcome,) = field.update(ahead, app_version="0.0.9")
+    assert (outcome.package, outcome.fate) == ("redness-2.0.0.tar", Fate.TOO_NEW)
+    assert outcome.why == "0.10.0 or later; this is 0.0.9"
+    assert field.device.standing() == {"1.2.3": "active", "in use": "1.2.3"}
+
+
+@pytest.mark.parametrize("has", ["1.7.0", "1.5.0"])
+def test_what_is_only_taken_as_the_newest_does_not_run_takes_no_device_back(
+    field: Field, ahead: Path, engine: Engine, tmp_path: Path, has: str
+) -> None:
+    by_hand = engine.version(tmp_path / "by hand", has)
+    store = field.device.store
+    with store.updating():
+        candidate = Candidate(by_hand.package, by_hand.golden, by_hand.load_golden, "by hand")
+        field.device.installer(store).install(candidate, DECISION)
+    before = contents(field.device.folder / "engines")
+    (outcome,) = field.update(ahead, app_version="0.9.0")
+    assert (outcome.package, outcome.fate, outcome.error) == ("redness-2.0.0.tar", Fate.TOO_NEW, None)
+    assert outcome.why == (
+        f"0.10.0 or later; this is 0.9.0; redness-1.5.0.tar is no newer than {has}, which this device has"
+    )
+    assert contents(field.device.folder / "engines") == before
+
+
+def test_nor_back_behind_what_was_shipped(field: Field, engine: Engine, tmp_path: Path) -> None:
+    shipped = load_package(shipped_as("afb-zn")).manifest
+    release(field.maker, engine.version(tmp_path / "older", "0.0.1", name=shipped.name))
+    release(field.maker, engine.version(tmp_path / "newer", "99.0.0", name=shipped.name), min_app="0.10.0")
+    stick = field.stick("stick")
+    (outcome,) = field.update(stick, app_version="0.9.0")
+    assert (outcome.package, outcome.fate) == ("afb-zn-99.0.0.tar", Fate.TOO_NEW)
+    assert outcome.why.endswith(f"afb-zn-0.0.1.tar is no newer than {shipped.version}, which this device has")
+    assert field.device.store.names() == []
+
+
+def test_a_camera_that_is_gone_refuses_the_packages_that_need_it_and_no_other(
+    field: Field, engine: Engine, tmp_path: Path
+) -> None:
+    release(field.maker, engine.version(tmp_path / "other", "1.0.0", name=OTHER), golden=False)
+    release(field.maker, engine)
+    lost = CameraLost("The camera is gone.", remedy="Plug it in.")
+    field.lost = lost
+    other, installed = field.update(field.stick("stick"))
+    assert (other.fate, other.why, other.error) == (Fate.REFUSED, "The camera is gone.", lost)
+    assert installed.fate is Fate.INSTALLED
+    (slot,) = field.device.store.slots(OTHER)
+    assert slot.state is State.BUILT  # nothing is held against it
+    assert field.trusted.floor() == BORN
 
 
 def test_only_what_is_asked_for_is_installed(field: Field, engine: Engine, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from .conftest import FRAME, PLENTY, Place
 def runtime(place: Place, monkeypatch: pytest.MonkeyPatch) -> GpuRuntime:
     here = partial(build_engine, free=PLENTY, libcuda=place.libcuda, nice=0)
     monkeypatch.setattr(runtimes, "build_engine", here)
-    return GpuRuntime(probe(place.libcuda), FRAME, place.root / "device", workspace_mib=64)
+    return GpuRuntime(probe(place.libcuda), lambda: FRAME, place.root / "device", workspace_mib=64)
 
 
 def left(folder: Path) -> set[str]:

@@ -15,16 +15,19 @@ from engines.slots.store import SlotStore
 from engines.slots.trial import Trial
 
 NAME = "afb-zn"
+KEY_IDS = ("key 1", "key 2")
 NOW = datetime(2026, 11, 28, 9, 30, tzinfo=timezone.utc)
 TRIAL = Trial(good_after=3, failed_allowed=2)
 
 
 def write_release(folder: Path, version: str) -> Path:
-    """A whole package in a folder, with an acceptance set; its network is a few bytes, which nothing here runs."""
+    """A whole package in a folder, golden fields beside it; its network is a few bytes, which nothing here runs."""
     network = f"network of {version}".encode()
-    (folder / "golden").mkdir(parents=True)
+    golden = golden_of(folder)
+    for made in (folder, golden):
+        made.mkdir(parents=True)
     (folder / "model.qdq.onnx").write_bytes(network)
-    (folder / "golden" / "golden.yaml").write_text("schema: 1\n", encoding="utf-8")
+    (golden / "golden.yaml").write_text(f"seen by: {version}\n", encoding="utf-8")
     manifest = {
         "schema": 1,
         "name": NAME,
@@ -58,9 +61,22 @@ def write_release(folder: Path, version: str) -> Path:
     return folder
 
 
+def golden_of(package: Path) -> Path:
+    """Where the golden fields of a release lie."""
+    return package.with_name(f"golden of {package.name}")
+
+
 def stage(store: SlotStore, package: Path) -> Slot:
     """The release of a package is named after its folder."""
-    return store.stage(package, release=package.name, who="J. Doe", why="update", now=NOW)
+    return store.stage(
+        package,
+        release=package.name,
+        who="J. Doe",
+        why="update",
+        now=NOW,
+        golden=golden_of(package),
+        key_ids=KEY_IDS,
+    )
 
 
 def build(store: SlotStore, slot: Slot) -> Slot:
@@ -85,6 +101,19 @@ def update(store: SlotStore, package: Path) -> Slot:
         if slot.state is State.BUILT:
             slot = accept(store, slot)
         return activate(store, slot)
+
+
+def make_good(store: SlotStore, *packages: Path) -> None:
+    """Install one after the other, and read so many slides with each that it is good."""
+    for package in packages:
+        update(store, package)
+        read_slides(store)
+
+
+def start_slides(store: SlotStore, slides: int) -> None:
+    with store.reading():
+        for _ in range(slides):
+            store.slide_started(NAME)
 
 
 def read_slides(store: SlotStore, slides: int = TRIAL.good_after) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from engines.slots.errors import SlideInProgress, UpdateUnderWay
+from engines.slots.lock import taking_turns
 from engines.slots.store import SlotStore
 
 from .life import NAME, NOW, TRIAL, stage
@@ -18,8 +19,10 @@ from .life import NAME, NOW, TRIAL, stage
 _HOLD = """
 import sys
 from pathlib import Path
+from engines.slots.lock import taking_turns
 from engines.slots.store import SlotStore
-with getattr(SlotStore(Path(sys.argv[1])), sys.argv[2])():
+root, what = Path(sys.argv[1]), sys.argv[2]
+with taking_turns(root) if what == "turn" else getattr(SlotStore(root), what)():
     sys.stdout.write("held\\n")
     sys.stdout.flush()
     sys.stdin.read()
@@ -75,3 +78,35 @@ def test_nothing_is_changed_without_the_lock(store: SlotStore, releases: list[Pa
     with store.reading(), pytest.raises(RuntimeError, match=r"inside updating\(\)"):
         store.watch(NAME, TRIAL, who="scanner", now=NOW)
     assert store.names() == []
+
+
+def test_a_turn_is_waited_for_until_the_process_that_has_it_is_gone(tmp_path: Path) -> None:
+    waited: list[float] = []
+    with _another_process(tmp_path, "turn") as other:
+
+        def pause(seconds: float) -> None:
+            waited.append(seconds)
+            other.kill()
+            other.wait()
+
+        with taking_turns(tmp_path, pause):
+            pass
+    assert len(waited) == 1
+
+
+def test_a_turn_that_does_not_end_is_waited_for_five_seconds(tmp_path: Path) -> None:
+    waited: list[float] = []
+    with _another_process(tmp_path, "turn"):
+        refused = pytest.raises(UpdateUnderWay, match="Another process changes the engines in")
+        with refused, taking_turns(tmp_path, waited.append):
+            pass
+        assert sum(waited) == pytest.approx(5.0)
+    with taking_turns(tmp_path, lambda _: pytest.fail("nobody has it")):
+        pass
+
+
+def test_a_turn_ends_after_an_error_and_keeps_no_update_away(store: SlotStore, tmp_path: Path) -> None:
+    with pytest.raises(KeyError), taking_turns(tmp_path), store.updating():
+        raise KeyError
+    with taking_turns(tmp_path), store.updating():
+        pass

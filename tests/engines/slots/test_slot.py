@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def _lose(path: Path) -> None:
 SEALED = [
     "package/manifest.yaml",
     "package/model.qdq.onnx",
-    "package/golden/golden.yaml",
+    "golden/golden.yaml",
     "engine/plan",
     "acceptance.json",
     "fingerprint.json",
@@ -102,6 +103,16 @@ def test_a_record_of_another_schema_is_not_guessed_at(store: SlotStore, slot: Sl
     path.write_text(path.read_text(encoding="utf-8").replace('"schema": 1', '"schema": 2'), encoding="utf-8")
     with pytest.raises(BadSlot, match=r"slot\.json is not a valid record: schema: "):
         store.current(NAME)
+
+
+def test_a_record_from_before_the_keys_were_kept_is_read_and_names_none(store: SlotStore, slot: Slot) -> None:
+    path = slot.folder / "slot.json"
+    told = json.loads(path.read_text(encoding="utf-8"))
+    del told["signing_key_ids"]
+    path.write_text(json.dumps(told), encoding="utf-8")
+    current = store.current(NAME)
+    assert current is not None
+    assert current.record == slot.record.model_copy(update={"signing_key_ids": ()})
 
 
 def test_with_both_engines_harmed_the_shipped_one_is_used(store: SlotStore, slot: Slot) -> None:

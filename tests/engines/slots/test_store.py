@@ -1,10 +1,11 @@
-"""What an engine goes through, from its package to the slot in use and out of it."""
+"""What an engine goes through on its way into use, from its package to the slot in use."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -12,37 +13,26 @@ import pytest
 
 from engines.errors import BadPackage, NotWritten
 from engines.package import load_package
-from engines.slots.errors import BadSlot, NothingToGoBackTo, WrongOrder
+from engines.slots.errors import BadSlot, WrongOrder
 from engines.slots.store import SlotStore
 
 from .life import (
+    KEY_IDS,
     NAME,
     NOW,
-    TRIAL,
     accept,
     activate,
     build,
+    golden_of,
     in_use,
+    make_good,
     read_slides,
-    restart_by_watchdog,
     roll_back,
     stage,
     standing,
     update,
     watch,
 )
-
-
-def _good(store: SlotStore, *packages: Path) -> None:
-    for package in packages:
-        update(store, package)
-        read_slides(store)
-
-
-def _start_slides(store: SlotStore, slides: int) -> None:
-    with store.reading():
-        for _ in range(slides):
-            store.slide_started(NAME)
 
 
 def test_a_device_as_delivered_has_no_engine_in_its_slots(store: SlotStore) -> None:
@@ -79,7 +69,7 @@ def test_the_record_tells_each_step_and_seals_each_file(store: SlotStore, releas
     assert set(record["sealed"]) == {
         "package/manifest.yaml",
         "package/model.qdq.onnx",
-        "package/golden/golden.yaml",
+        "golden/golden.yaml",
         "engine/plan",
         "acceptance.json",
         "fingerprint.json",
@@ -102,6 +92,26 @@ def test_an_engine_that_nothing_is_built_for_has_no_engine_folder(store: SlotSto
         slot = activate(store, accept(store, slot))
     assert store.current(NAME) == slot
     assert not slot.engine.exists()
+
+
+def test_a_slot_keeps_the_golden_fields_and_the_key_ids_of_its_release(store: SlotStore, releases: list[Path]) -> None:
+    slot = update(store, releases[0])
+    assert slot.golden is not None
+    kept = {path.name: path.read_bytes() for path in slot.golden.iterdir()}
+    assert kept == {"golden.yaml": b"seen by: 1.1.0\n"}
+    assert slot.record.signing_key_ids == KEY_IDS
+    assert store.current(NAME) == slot
+
+
+def test_a_release_without_golden_fields_leaves_none_and_those_of_the_one_before_are_gone(
+    store: SlotStore, releases: list[Path]
+) -> None:
+    make_good(store, *releases[:2])
+    with store.updating():
+        slot = store.stage(releases[2], release="r3", who="J. Doe", why="update", now=NOW)
+    assert slot.golden is None
+    assert not (slot.folder / "golden").exists()
+    assert slot.record.signing_key_ids == ()
 
 
 def test_updates_take_turns_and_never_touch_the_slot_in_use(store: SlotStore, releases: list[Path]) -> None:
@@ -163,7 +173,7 @@ def test_the_same_release_with_another_network_is_staged_anew(store: SlotStore, 
 
 
 def test_a_rejected_release_can_be_installed_again(store: SlotStore, releases: list[Path]) -> None:
-    _good(store, releases[0])
+    make_good(store, releases[0])
     update(store, releases[1])
     roll_back(store)
     update(store, releases[1])
@@ -171,15 +181,18 @@ def test_a_rejected_release_can_be_installed_again(store: SlotStore, releases: l
 
 
 def test_a_bad_package_leaves_the_slots_as_they_were(store: SlotStore, releases: list[Path]) -> None:
-    _good(store, *releases[:2])
+    make_good(store, *releases[:2])
     (releases[2] / "model.qdq.onnx").write_bytes(b"another network")
     with store.updating(), pytest.raises(BadPackage, match="is not the file its manifest describes"):
         stage(store, releases[2])
     assert standing(store) == {"r1": "good", "r2": "good", "in use": "r2"}
 
 
-def test_a_package_with_a_link_in_it_is_refused(store: SlotStore, releases: list[Path]) -> None:
-    (releases[0] / "MODEL_CARD.md").symlink_to(releases[1] / "manifest.yaml")
+@pytest.mark.parametrize("where", [Path, golden_of])
+def test_a_release_with_a_link_in_it_is_refused(
+    store: SlotStore, releases: list[Path], where: Callable[[Path], Path]
+) -> None:
+    (where(releases[0]) / "MODEL_CARD.md").symlink_to(releases[1] / "manifest.yaml")
     with store.updating(), pytest.raises(BadPackage, match=r"MODEL_CARD\.md is not a plain file"):
         stage(store, releases[0])
     assert store.slots(NAME) == []
@@ -202,7 +215,7 @@ def test_a_step_out_of_turn_is_refused_and_writes_nothing(store: SlotStore, rele
 def test_an_engine_that_was_altered_after_its_acceptance_is_not_activated(
     store: SlotStore, releases: list[Path]
 ) -> None:
-    _good(store, releases[0])
+    make_good(store, releases[0])
     with store.updating():
         slot = accept(store, build(store, stage(store, releases[1])))
         (slot.engine / "plan").write_bytes(b"another")
@@ -212,7 +225,7 @@ def test_an_engine_that_was_altered_after_its_acceptance_is_not_activated(
 
 
 def test_an_engine_that_failed_its_acceptance_is_never_used(store: SlotStore, releases: list[Path]) -> None:
-    _good(store, releases[0])
+    make_good(store, releases[0])
     with store.updating():
         slot = build(store, stage(store, releases[1]))
         used = store.rejected(slot, who="J. Doe", why="finds a third less", now=NOW)
@@ -225,135 +238,32 @@ def test_an_engine_that_failed_its_acceptance_is_never_used(store: SlotStore, re
     assert store.slots(NAME)[1].record.history[-1].why == "finds a third less"
 
 
-def test_an_engine_is_good_after_enough_slides_and_not_before(store: SlotStore, releases: list[Path]) -> None:
-    update(store, releases[0])
-    read_slides(store, TRIAL.good_after - 1)
-    assert standing(store)["r1"] == "active"
-    read_slides(store, 1)
-    assert standing(store)["r1"] == "good"
-    last = store.slots(NAME)[0].record.history[-1]
-    assert (last.who, last.why) == ("scanner", "3 slides came to their end with it.")
-
-
-def test_slides_are_counted_until_the_engine_is_good(store: SlotStore, releases: list[Path]) -> None:
-    _good(store, releases[0])
-    read_slides(store)
-    _start_slides(store, 10)
-    restart_by_watchdog(store)
-    record = store.slots(NAME)[0].record
-    assert (record.slides_started, record.slides_finished, record.restarts) == (3, 3, 0)
-    assert watch(store) == store.current(NAME)
-
-
-def test_slides_read_with_the_shipped_engine_are_not_counted(store: SlotStore) -> None:
-    read_slides(store)
-    restart_by_watchdog(store)
-    assert store.names() == []
-
-
-def test_too_many_slides_without_an_end_make_it_fall_back(store: SlotStore, releases: list[Path]) -> None:
-    _good(store, releases[0])
-    update(store, releases[1])
-    read_slides(store, 1)
-    _start_slides(store, TRIAL.failed_allowed)
-    assert watch(store) == store.current(NAME)
-    assert in_use(store) == "r2"
-    _start_slides(store, 1)
-    watched = watch(store)
-    assert watched is not None
-    assert watched.record.release == "r1"
-    assert standing(store) == {"r1": "good", "r2": "rejected", "in use": "r1"}
-    rejected = store.slots(NAME)[1].record.history[-1]
-    assert (rejected.who, rejected.why) == (
-        "scanner",
-        "Slides that did not come to their end with it: 3; allowed: 2.",
-    )
-
-
-def test_a_restart_by_the_watchdog_makes_an_engine_on_trial_fall_back(store: SlotStore, releases: list[Path]) -> None:
-    _good(store, releases[0])
-    update(store, releases[1])
-    restart_by_watchdog(store)
-    watch(store)
-    assert standing(store) == {"r1": "good", "r2": "rejected", "in use": "r1"}
-    assert "by the watchdog before the engine was good: 1; allowed: 0" in store.slots(NAME)[1].record.history[-1].why
-
-
-def test_without_a_good_engine_it_falls_back_to_the_shipped_one(store: SlotStore, releases: list[Path]) -> None:
-    update(store, releases[0])
-    update(store, releases[1])
-    restart_by_watchdog(store)
-    assert watch(store) is None
-    assert standing(store) == {"r1": "accepted", "r2": "rejected", "in use": ""}
-
-
-def test_an_engine_that_turns_out_not_to_run_is_left_even_when_it_was_good(
+def test_an_engine_can_be_built_again_from_what_its_slot_keeps_of_its_release(
     store: SlotStore, releases: list[Path]
 ) -> None:
-    _good(store, *releases[:2])
-    for expected in ("r1", ""):
-        slot = store.current(NAME)
-        assert slot is not None
-        with store.updating():
-            store.rejected(slot, who="scanner", why="built for another TensorRT", now=NOW)
-        assert in_use(store) == expected
-    assert standing(store) == {"r1": "rejected", "r2": "rejected", "in use": ""}
-
-
-def test_an_operator_goes_back_once_and_is_told_when_there_is_no_more(store: SlotStore, releases: list[Path]) -> None:
-    _good(store, *releases[:2])
-    assert store.before(NAME).record.release == "r1"
-    assert in_use(store) == "r2"
-    assert roll_back(store).record.release == "r1"
-    assert standing(store) == {"r1": "good", "r2": "rejected", "in use": "r1"}
-    last = store.slots(NAME)[1].record.history[-1]
-    assert (last.who, last.why) == ("J. Doe", "misses bacilli")
-    with pytest.raises(NothingToGoBackTo, match=r"b holds afb-zn 1\.2\.0, rejected: misses bacilli"):
-        roll_back(store)
-    assert standing(store) == {"r1": "good", "r2": "rejected", "in use": "r1"}
-
-
-def test_an_operator_may_go_back_to_one_that_was_replaced_before_it_was_good(
-    store: SlotStore, releases: list[Path]
-) -> None:
-    update(store, releases[0])
-    read_slides(store, 2)
-    update(store, releases[1])
-    slot = roll_back(store)
-    assert standing(store) == {"r1": "active", "r2": "rejected", "in use": "r1"}
-    assert slot.record.slides_finished == 0  # its trial begins again
-
-
-def test_an_operator_never_goes_back_to_an_engine_that_was_not_used_yet(store: SlotStore, releases: list[Path]) -> None:
-    _good(store, releases[0])
-    with store.updating():
-        accept(store, build(store, stage(store, releases[1])))
-    with pytest.raises(NothingToGoBackTo, match=r"b holds afb-zn 1\.2\.0, accepted: all passed"):
-        roll_back(store)
-    assert in_use(store) == "r1"
-
-
-def test_with_one_engine_only_there_is_nothing_to_go_back_to(store: SlotStore, releases: list[Path]) -> None:
-    _good(store, releases[0])
-    with pytest.raises(NothingToGoBackTo, match=r"b.slot\.json cannot be read: No such file"):
-        roll_back(store)
-    assert standing(store) == {"r1": "good", "in use": "r1"}
-
-
-def test_an_engine_can_be_built_again_from_the_package_in_its_slot(store: SlotStore, releases: list[Path]) -> None:
-    _good(store, releases[0])
+    make_good(store, releases[0])
     used = store.current(NAME)
     assert used is not None
     with store.updating():
         store.rejected(used, who="J. Doe", why="built for another TensorRT", now=NOW)
-        slot = store.stage(used.package, release="r1 again", who="J. Doe", why="new JetPack", now=NOW)
-        activate(store, accept(store, build(store, slot)))
+        slot = store.stage(
+            used.package,
+            release="r1 again",
+            who="J. Doe",
+            why="new JetPack",
+            now=NOW,
+            golden=used.golden,
+            key_ids=used.record.signing_key_ids,
+        )
+        again = activate(store, accept(store, build(store, slot)))
     assert standing(store) == {"r1 again": "active", "in use": "r1 again"}
+    assert (again.record.sealed, again.record.signing_key_ids) == (used.record.sealed, KEY_IDS)
 
 
 def test_two_engines_do_not_touch_each_other(store: SlotStore, releases: list[Path], tmp_path: Path) -> None:
-    _good(store, releases[0])
+    make_good(store, releases[0])
     other = shutil.copytree(releases[1], tmp_path / "other")
+    shutil.copytree(golden_of(releases[1]), golden_of(other))
     manifest = other / "manifest.yaml"
     manifest.write_text(manifest.read_text(encoding="utf-8").replace("name: afb-zn", "name: serous"), encoding="utf-8")
     update(store, other)
@@ -362,7 +272,7 @@ def test_two_engines_do_not_touch_each_other(store: SlotStore, releases: list[Pa
 
 
 def test_a_full_disk_is_named_and_the_update_can_be_started_again(store: SlotStore, releases: list[Path]) -> None:
-    _good(store, releases[0])
+    make_good(store, releases[0])
     blocked = store.slots(NAME)[0].folder.with_name("b")
     blocked.write_bytes(b"no folder can be made here")
     with store.updating(), pytest.raises(NotWritten, match="b cannot be read or written") as refused:
@@ -376,7 +286,7 @@ def test_a_full_disk_is_named_and_the_update_can_be_started_again(store: SlotSto
 
 @pytest.mark.parametrize("target", ["c", "../afb-zn/a"])
 def test_a_link_that_names_no_slot_is_not_followed(store: SlotStore, releases: list[Path], target: str) -> None:
-    _good(store, *releases[:2])
+    make_good(store, *releases[:2])
     link = store.slots(NAME)[0].folder.with_name("current")
     link.unlink()
     link.symlink_to(target)
@@ -389,7 +299,7 @@ def test_a_link_that_names_no_slot_is_not_followed(store: SlotStore, releases: l
 def test_an_engine_that_was_never_accepted_is_not_used_though_the_link_names_it(
     store: SlotStore, releases: list[Path]
 ) -> None:
-    _good(store, releases[0])
+    make_good(store, releases[0])
     with store.updating():
         slot = build(store, stage(store, releases[1]))
     link = slot.folder.with_name("current")

@@ -1,0 +1,67 @@
+"""Which version of each package on a stick is for this application."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engines.errors import EngineError
+from engines.releases.verify import Offered
+
+
+@dataclass(frozen=True)
+class Choice:
+    """package: the newest version that this application can run, or else just the newest. newest: on the stick."""
+
+    package: Offered
+    newest: Offered
+    app_version: str
+
+    @property
+    def runs(self) -> bool:
+        """Whether this application can run it."""
+        return _runs(self.package, self.app_version)
+
+    @property
+    def is_newest(self) -> bool:
+        """False: the newest needs a newer application."""
+        return self.package is self.newest
+
+    @property
+    def needed(self) -> str:
+        """The application that the newest needs, and what there is."""
+        return f"{self.newest.listing.min_app} or later; this is {self.app_version}"
+
+    def newer_than(self, version: str) -> bool:
+        """Whether the package is newer than that version of it."""
+        return _parts(self.package.listing.version) > _parts(version)
+
+
+def choose(packages: Sequence[Offered], only: Sequence[str], app_version: str) -> list[Choice]:
+    """One choice for each package by name, or only for those named. Raises EngineError where one is not there."""
+    versions: dict[str, list[Offered]] = {}
+    for package in packages:
+        versions.setdefault(package.listing.package, []).append(package)
+    if absent := sorted(set(only) - versions.keys()):
+        raise EngineError(
+            f"Not on the stick: {', '.join(absent)}.",
+            remedy=f"Choose from: {', '.join(sorted(versions)) or 'nothing'}.",
+        )
+    choices = []
+    for name in sorted(set(only) or versions):
+        newest = max(versions[name], key=_version)
+        runnable = (package for package in versions[name] if _runs(package, app_version))
+        choices.append(Choice(max(runnable, key=_version, default=newest), newest, app_version))
+    return choices
+
+
+def _runs(package: Offered, app_version: str) -> bool:
+    return _parts(package.listing.min_app) <= _parts(app_version)
+
+
+def _version(package: Offered) -> tuple[int, ...]:
+    return _parts(package.listing.version)
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:3])
