@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from engines import durable
+from engines.acceptance.belonging import check_sizes
+from engines.acceptance.golden import Golden
 from engines.building.record import PLAN, RECORD, load_build
 from engines.building.runner import build_engine
 from engines.cpu_choice import open_chosen
@@ -38,6 +40,12 @@ class Runtime(Protocol):
     def gpu(self) -> Gpu | None:
         """What it runs on; None for the processor."""
 
+    def check(self, package: EnginePackage, golden: Golden | None) -> None:
+        """Asked before anything is changed. golden: that the engine is to be tried on; None: some that fit will be had.
+
+        Raises BadGolden where they do not fit, and what keeps the camera from being asked.
+        """
+
     def build(self, package: EnginePackage, progress: Progress) -> dict[str, bytes]:
         """The files of a slot's `engine` folder, by name; none where nothing is built. Raises EngineError."""
 
@@ -60,6 +68,9 @@ class CpuRuntime:
     def __init__(self, record: Path) -> None:
         self._record = record
 
+    def check(self, package: EnginePackage, golden: Golden | None) -> None:
+        """Pictures of any size are read."""
+
     def build(self, package: EnginePackage, progress: Progress) -> dict[str, bytes]:  # noqa: ARG002
         """Nothing: the package's file runs as it is."""
         return {}
@@ -80,7 +91,7 @@ class CpuRuntime:
 class GpuRuntime:
     """TensorRT on a GPU.
 
-    frame: gives the size of the camera's pictures, for which engines are built; asked when a build begins. folder: for
+    frame: gives the size of the camera's pictures, for which engines are built. folder: for
     timing caches and the log of the last build. workspace_mib: see `engines.tensorrt.build`.
     """
 
@@ -99,6 +110,12 @@ class GpuRuntime:
     def gpu(self) -> Gpu | None:
         """The GPU."""
         return self._gpu
+
+    def check(self, package: EnginePackage, golden: Golden | None) -> None:
+        """Whether the camera can be asked, and golden fields are as large as its pictures."""
+        frame = self._frame()
+        if golden is not None:
+            check_sizes(package, golden, frame)
 
     def build(self, package: EnginePackage, progress: Progress) -> dict[str, bytes]:
         """Plan and record, built in a process of its own."""

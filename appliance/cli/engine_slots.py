@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -25,9 +26,11 @@ from appliance.cli.result import write_json
 from appliance.cli.scoring import present_gpu, why_not_on_gpu
 from appliance.journal import utc_now
 from appliance.settings import Settings, load_settings
-from appliance.update.install import Candidate, built_again
+from appliance.update.install import Candidate, built_again, origin
+from appliance.update.versions import version_order
 from engines.acceptance.golden import Golden
 from engines.cuda.probe import GpuAbsent
+from engines.errors import BadPackage
 from engines.package import EnginePackage, load_package, shipped_as
 from engines.runtimes import frame_of
 from engines.slots.errors import BadSlot
@@ -35,9 +38,11 @@ from engines.slots.slot import Slot
 from engines.slots.store import SlotStore
 from engines.tensorrt.signature import signature
 
+_SHIPPED = "shipped with "
+
 
 def build(
-    name: Annotated[str, typer.Argument(help="Package, by name: the one in use here, or else the shipped one.")],
+    name: Annotated[str, typer.Argument(help="Package, by name: the one in use here, or the shipped one.")],
     *,
     if_needed: Annotated[
         bool, typer.Option("--if-needed", help="Change nothing where the engine in use fits this device as it is.")
@@ -69,11 +74,23 @@ def build(
 
 
 def _candidate(name: str, used: Slot | None, draw: Callable[[EnginePackage], Golden]) -> Candidate:
-    """What is in use, with the golden fields and the keys of its release; the shipped package where nothing is."""
-    if used is None:
-        return Candidate(shipped_as(name), None, draw, f"shipped with {appliance.__version__}")
+    """What is in use, with the golden fields and the keys of its release; the shipped package where nothing is.
+
+    Also where an older one is in use that was shipped: then the application was renewed.
+    """
+    if used is None or _newer_is_shipped(used):
+        return Candidate(shipped_as(name), None, draw, f"{_SHIPPED}{appliance.__version__}")
     again = built_again(used.record.release, utc_now())
     return Candidate(used.package, used.golden, draw, again, used.record.signing_key_ids)
+
+
+def _newer_is_shipped(used: Slot) -> bool:
+    if not origin(used.record.release).startswith(_SHIPPED):
+        return False
+    with suppress(BadPackage):  # not shipped any more
+        shipped = load_package(shipped_as(used.name)).manifest.version
+        return version_order(shipped) > version_order(used.record.version)
+    return False
 
 
 def _fits(used: Slot, settings: Settings, frame: str | None) -> bool:
@@ -89,6 +106,8 @@ def _misfit(used: Slot, settings: Settings, frame: str | None) -> str:
     What is in use has been accepted; that is enough where there is no GPU to build for, be it out of order for now.
     With a GPU it has to have been built under what is there now, and for the camera's pictures.
     """
+    if _newer_is_shipped(used):
+        return f"A newer {used.name} than {used.record.version} is shipped with this application."
     size = frame_size(settings, frame)
     if isinstance(present_gpu(), GpuAbsent):
         return ""

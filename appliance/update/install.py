@@ -28,6 +28,8 @@ from engines.slots.store import SlotStore
 _MAY_PASS = (NotEnough, NotWritten, CudaError, TensorRtAbsent, BuildStopped)
 """Says nothing against the engine: the same update may be tried again."""
 _AGAIN = ", built again "
+Draw = Callable[[EnginePackage], Golden]
+"""Gives golden fields of a package that brings none."""
 
 
 class NotAccepted(EngineError):
@@ -43,7 +45,7 @@ class Candidate:
 
     package: Path
     golden: Path | None
-    draw: Callable[[EnginePackage], Golden]
+    draw: Draw
     release: str
     key_ids: tuple[str, ...] = ()
 
@@ -89,10 +91,14 @@ class Installer:
     def install(self, candidate: Candidate, decision: Decision) -> Slot:
         """The slot in use from now on. Call it inside `store.updating()`.
 
-        Raises NotAccepted, BuildFailed and whatever else makes the engine unfit, which is then rejected;
-        NotEnough, NotWritten, CudaError, TensorRtAbsent, BuildStopped, after which the same update may be tried again.
+        Before anything is changed, raises BadGolden for golden fields that cannot be used here, and what keeps the
+        camera from being asked for its size. After that NotAccepted, BuildFailed and whatever else makes the engine
+        unfit, which is then rejected; NotEnough, NotWritten, CudaError, TensorRtAbsent, BuildStopped, after which the
+        same update may be tried again.
         """
         who, why = decision.who, decision.why
+        golden = None if candidate.golden is None else load_golden(candidate.golden)
+        self._runtime.check(load_package(candidate.package), golden)
         slot = self._store.stage(
             candidate.package,
             release=candidate.release,
@@ -106,7 +112,7 @@ class Installer:
         if slot.state is State.STAGED:
             slot = self._built(slot, package, decision)
         if slot.state is State.BUILT:
-            slot = self._accepted(slot, package, candidate, decision)
+            slot = self._accepted(slot, package, golden or candidate.draw, decision)
         # Also one that is good already: it may lie in the slot that is not in use.
         slot = self._store.activate(slot, who=who, why=why, now=self._now())
         self._tell(f"{slot.record.title} is in use, {'on trial' if slot.state is State.ACTIVE else slot.state.value}.")
@@ -119,10 +125,10 @@ class Installer:
             files = self._runtime.build(package, self._progress)
         return self._store.built(slot, files, who=decision.who, why=decision.why, now=self._now())
 
-    def _accepted(self, slot: Slot, package: EnginePackage, candidate: Candidate, decision: Decision) -> Slot:
+    def _accepted(self, slot: Slot, package: EnginePackage, golden: Golden | Draw, decision: Decision) -> Slot:
         self._tell(f"Trying {package.title} on its golden fields.")
         with self._rejecting(slot, decision):
-            report = self._tried(slot, package, candidate)
+            report = self._tried(slot, package, golden if isinstance(golden, Golden) else golden(package))
             for check in report.checks:
                 self._tell(f"  {'passed' if check.passed else 'FAILED'}: {check.sentence}")
             if not report.passed:
@@ -133,7 +139,7 @@ class Installer:
         told = report.to_json()
         made_of = fingerprint(
             package,
-            signing_key_ids=candidate.key_ids,
+            signing_key_ids=slot.record.signing_key_ids,
             gpu=self._runtime.gpu,
             build=self._runtime.build_of(slot.engine),
             acceptance_report=told,
@@ -141,8 +147,7 @@ class Installer:
         who, why = decision.who, decision.why
         return self._store.accepted(slot, told, made_of.to_json(), who=who, why=why, now=self._now())
 
-    def _tried(self, slot: Slot, package: EnginePackage, candidate: Candidate) -> Report:
-        golden = candidate.draw(package) if candidate.golden is None else load_golden(candidate.golden)
+    def _tried(self, slot: Slot, package: EnginePackage, golden: Golden) -> Report:
         with ExitStack() as opened:
             scorer = opened.enter_context(closing(self._runtime.open(package, slot.engine)))
             reference = self._runtime.reference(package)

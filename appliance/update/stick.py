@@ -18,12 +18,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from appliance.errors import ApplianceError
-from appliance.update.install import Candidate, Decision, Installer, origin
+from appliance.update.install import Candidate, Decision, Draw, Installer, origin
 from appliance.update.versions import Choice, choose
 from drivers.errors import DeviceError
-from engines.acceptance.golden import Golden
 from engines.errors import BadPackage, EngineError
-from engines.package import EnginePackage, load_package, shipped_as
+from engines.package import load_package, shipped_as
 from engines.releases.archive import GOLDEN, PACKAGE, unpack
 from engines.releases.fields import describe
 from engines.releases.verify import Offer, Offered
@@ -32,8 +31,6 @@ from engines.slots.record import State
 from engines.slots.slot import Slot
 from engines.slots.store import SlotStore
 
-GoldenFields = Callable[[EnginePackage], Golden]
-"""Gives golden fields of a package that brings none."""
 _IN_USE = {State.ACTIVE, State.GOOD}
 
 
@@ -74,7 +71,7 @@ def update_from(
     wish: Wish,
     *,
     app_version: str,
-    golden_fields: GoldenFields,
+    golden_fields: Draw,
     scratch: Path,
     tell: Callable[[str], None],
 ) -> list[Outcome]:
@@ -168,6 +165,6 @@ def _as_listed(package: Offered, folder: Path) -> None:
         )
 
 
-def _candidate(package: Offered, folder: Path, golden_fields: GoldenFields, key_ids: Sequence[str]) -> Candidate:
+def _candidate(package: Offered, folder: Path, golden_fields: Draw, key_ids: Sequence[str]) -> Candidate:
     golden = folder / GOLDEN if package.listing.golden else None
     return Candidate(folder / PACKAGE, golden, golden_fields, release_of(package), tuple(key_ids))

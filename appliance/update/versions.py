@@ -34,7 +34,7 @@ class Choice:
 
     def newer_than(self, version: str) -> bool:
         """Whether the package is newer than that version of it."""
-        return _parts(self.package.listing.version) > _parts(version)
+        return version_order(self.package.listing.version) > version_order(version)
 
 
 def choose(packages: Sequence[Offered], only: Sequence[str], app_version: str) -> list[Choice]:
@@ -56,12 +56,13 @@ def choose(packages: Sequence[Offered], only: Sequence[str], app_version: str) -
 
 
 def _runs(package: Offered, app_version: str) -> bool:
-    return _parts(package.listing.min_app) <= _parts(app_version)
+    return version_order(package.listing.min_app) <= version_order(app_version)
 
 
 def _version(package: Offered) -> tuple[int, ...]:
-    return _parts(package.listing.version)
+    return version_order(package.listing.version)
 
 
-def _parts(version: str) -> tuple[int, ...]:
+def version_order(version: str) -> tuple[int, ...]:
+    """What versions are compared by."""
     return tuple(int(part) for part in version.split(".")[:3])

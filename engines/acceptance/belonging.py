@@ -6,6 +6,7 @@ from engines.acceptance.checks import full
 from engines.acceptance.errors import BadGolden
 from engines.acceptance.golden import Golden
 from engines.package import EnginePackage
+from engines.tensorrt.signature import FrameSize, signature
 
 
 def check_belongs(package: EnginePackage, golden: Golden) -> None:
@@ -17,6 +18,18 @@ def check_belongs(package: EnginePackage, golden: Golden) -> None:
             f"In the golden fields of {package.title} there is nothing to be found.",
             remedy="Have the release made again, with golden fields that show what the package looks for.",
         )
+
+
+def check_sizes(package: EnginePackage, golden: Golden, frame: FrameSize) -> None:
+    """Raises BadGolden for golden fields that an engine of the package, built for such frames, cannot read."""
+    for field in (golden.empty, *golden.fields):
+        height_px, width_px = field.picture.shape[:2]
+        if signature(package, FrameSize(height_px, width_px)) != signature(package, frame):
+            raise BadGolden(
+                f"The golden field {field.name} of {package.title} has {width_px}x{height_px} px; this device's camera "
+                f"gives {frame.width_px}x{frame.height_px} px.",
+                remedy="Have the release made with golden fields of this camera's size.",
+            )
 
 
 def _foreign(package: EnginePackage, golden: Golden) -> str:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from appliance.cli import engine_installer
+import appliance
+from appliance.cli import engine_installer, engine_slots
 from appliance.cli.exits import Exit
 from engines import runtimes
+from engines.acceptance.belonging import check_sizes
 from engines.acceptance.golden import Golden, load_golden
 from engines.fingerprint import Fingerprint
 from engines.onnx_cpu import OnnxCpuScorer
@@ -42,7 +44,11 @@ LARGER = ("--frame", "256x192")
 
 
 class RunsPlans(BuildsPlans):
-    """It also opens what it built."""
+    """It also opens what it built, and knows the camera's size."""
+
+    def check(self, package: EnginePackage, golden: Golden | None) -> None:
+        if golden is not None:
+            check_sizes(package, golden, self.frame)
 
     def open(self, package: EnginePackage, engine: Path | None) -> OnnxCpuScorer:
         return open_built(package, engine)
@@ -162,6 +168,32 @@ def test_build_installs_the_shipped_package_where_none_is(
     assert site.run("engine", "build", "blueness", *WHO, *FRAME) == Exit.ENGINE
 
 
+def test_a_newer_shipped_package_takes_the_place_of_an_older_shipped_one_but_not_of_one_from_a_stick(
+    site: Site,
+    maker: Maker,
+    engine: Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shipped = {"is": engine}
+    monkeypatch.setattr(engine_slots, "shipped_as", lambda _: shipped["is"].package)
+    monkeypatch.setattr(engine_installer, "drawn_golden", lambda *_: load_golden(shipped["is"].golden))
+    assert build_if_needed(site, *FRAME) == 0
+    assert build_if_needed(site, *FRAME) == 0
+    assert site.standing() == {"1.2.3": "active", "in use": "1.2.3"}
+    shipped["is"] = engine.version(tmp_path / "renewed", "1.10.0")
+    monkeypatch.setattr(appliance, "__version__", "0.2.0")
+    capsys.readouterr()
+    assert build_if_needed(site, *FRAME) == 0
+    assert "A newer redness than 1.2.3 is shipped with this application." in capsys.readouterr().out
+    assert used(site).record.version == "1.10.0"
+    update(site, maker, engine)
+    assert used(site).record.version == "1.2.3", "what a maker has signed is wanted, whatever is shipped"
+    assert build_if_needed(site, *FRAME) == 0
+    assert used(site).record.version == "1.2.3"
+
+
 def test_without_a_gpu_an_engine_in_use_is_left_in_one_line_and_the_camera_is_not_asked(
     site: Site, maker: Maker, engine: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -268,12 +300,12 @@ def test_golden_fields_of_another_size_than_the_cameras_are_refused_by_an_update
     monkeypatch.setattr(fake_tensorrt, "GPU", [cuda])
     installed = update(site, maker, engine)  # on the processor, which reads any size
     put_gpu(monkeypatch, ORIN)
-    told = "The picture is uint8 (1, 96, 128, 3); the engine was built for uint8 (1, 192, 256, 3)."
+    told = "The golden field empty of redness {} has 128x96 px; this device's camera gives 256x192 px."
     assert build(site, *LARGER) == Exit.ENGINE
-    assert told in capsys.readouterr().err
+    assert told.format("1.2.3") in capsys.readouterr().err
     newer = engine.version(maker.folder.with_name("newer"), "2.0.0")
     release(maker, newer)
     assert site.update(maker.export(maker.folder.with_name("newer stick")), *LARGER) == Exit.ENGINE
-    assert told in capsys.readouterr().err
+    assert told.format("2.0.0") in capsys.readouterr().err
     assert used(site) == installed
-    assert site.standing() == {"1.2.3": "active", "2.0.0": "rejected", "in use": "1.2.3"}
+    assert site.standing() == {"1.2.3": "active", "in use": "1.2.3"}, "nothing was staged"

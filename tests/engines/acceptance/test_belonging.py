@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from engines.acceptance.belonging import check_belongs
+from engines.acceptance.belonging import check_belongs, check_sizes
 from engines.acceptance.errors import BadGolden
 from engines.acceptance.golden import Golden
-from engines.package import EnginePackage, Label, Scale
+from engines.package import EnginePackage, Label, Scale, Tiling
+from engines.tensorrt.signature import FrameSize
 
 
 def test_those_that_were_made_of_a_package_belong_to_it(redness: EnginePackage, golden: Golden) -> None:
@@ -46,3 +47,15 @@ def test_those_that_show_nothing_are_none(redness: EnginePackage, golden: Golden
     blank = replace(golden, fields=tuple(replace(field, expected=()) for field in golden.fields))
     with pytest.raises(BadGolden, match="there is nothing to be found"):
         check_belongs(redness, blank)
+
+
+def test_an_engine_for_frames_of_another_size_cannot_read_them_unless_it_reads_tiles(
+    redness: EnginePackage, golden: Golden
+) -> None:
+    height_px, width_px = golden.empty.picture.shape[:2]
+    check_sizes(redness, golden, FrameSize(height_px, width_px))
+    with pytest.raises(BadGolden, match=f"empty of redness 1.2.3 has {width_px}x{height_px} px; .* gives 1928x1208"):
+        check_sizes(redness, golden, FrameSize(1208, 1928))
+    tiling = Tiling(answers="map", height_px=height_px, width_px=width_px)
+    tiled = replace(redness, manifest=redness.manifest.model_copy(update={"tiling": tiling}))
+    check_sizes(tiled, golden, FrameSize(1208, 1928))
