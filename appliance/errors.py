@@ -44,3 +44,7 @@ class PlanError(ApplianceError):
 
 class JournalError(ApplianceError):
     """The journal cannot be read or written (disk full, damaged, locked)."""
+
+
+class Stopped(ApplianceError):
+    """The scan was stopped on request; what was recorded stays."""

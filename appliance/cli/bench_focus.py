@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from appliance.cli.calibrate import FIELDS, Calibration, calibrate_on
+from appliance.cli.calibrate_focus import FIELDS, Calibration, calibrate_on
 from appliance.cli.focus_figures import Spent, Visit, figures, ideal_seconds
 from appliance.cli.focus_methods.method import Method, Setup, Visitor
 from appliance.cli.focus_methods.ours import ours

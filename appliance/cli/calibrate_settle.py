@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from appliance.assays import Assay, load_assay
-from appliance.cli.calibrate import NotCalibrated, Told
+from appliance.cli.calibrate_focus import NotCalibrated, Told
 from appliance.cli.hardware import hardware, settle_file
 from appliance.cli.plain_console import plain_console
 from appliance.cli.reading import plan_for

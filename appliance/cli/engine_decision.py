@@ -15,8 +15,6 @@ from appliance.settings import Settings
 from appliance.update.install import Decision
 from engines.slots.slot import Slot
 
-SettingsFile = Annotated[Path | None, typer.Option("--settings", help="Settings file (YAML).")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="One setting as section.key=value. Repeatable.")]
 Who = Annotated[str | None, typer.Option(help="Who does this; asked for where it is not given.")]
 Why = Annotated[str | None, typer.Option(help="Why; asked for where it is not given.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write what was done here.")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from appliance.errors import ApplianceError, JournalError, PlanError, SettingsError
-from appliance.update.install import NotAccepted
+from appliance.update.errors import NotAccepted
 from drivers.errors import CameraLost, DeviceError, FrameTimeout, LimitError
 from engines.errors import EngineError
 from engines.releases.errors import ReleaseRefused

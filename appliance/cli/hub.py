@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from appliance.cli.plain_console import plain_console
-from appliance.cli.scan import stop_on_signal
+from appliance.cli.signals import stop_on_signal
 from appliance.hub.broker import EmbeddedBroker
 from appliance.hub.events import ReceivedVerdict
 from appliance.hub.hub import OnVerdict

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +19,7 @@ from appliance.cli.reading import Order, SlideReading, read_slide
 from appliance.cli.report_input import report_data
 from appliance.cli.result import scan_result, write_json
 from appliance.cli.scoring import engine_folder
+from appliance.cli.signals import stop_on_signal
 from appliance.cli.twin_session import TwinSlide, twin_session
 from appliance.journal import JournalReader
 from appliance.report import write_report
@@ -128,24 +126,6 @@ def print_reading(console: Console, reading: SlideReading, engine: str) -> None:
         f"engine {engine} on {reading.run.backend}"
     )
     console.print(f"Report: {reading.report}")
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[threading.Event]:
-    """SIGINT and SIGTERM ask the scan to end after the field in hand; a second one ends it at once."""
-    stop = threading.Event()
-
-    def ask(number: int, _frame: object) -> None:
-        if stop.is_set():
-            signal.default_int_handler(number, None)
-        stop.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _with_scan(overrides: list[str], fields: int | None, keep_fields: bool, magnification: int | None) -> list[str]:

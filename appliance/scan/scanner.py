@@ -10,7 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence, Set
 
-from appliance.errors import ApplianceError
+from appliance.errors import Stopped
 from appliance.scan.captures import Captures
 from appliance.scan.events import ScanListener
 from appliance.scan.focus.axial import AxialCurve
@@ -21,10 +21,6 @@ from appliance.scan.reader import Reader
 from appliance.scan.rig import Rig
 from appliance.scan.second_plane import Again, expose_again
 from appliance.settings import Settings
-
-
-class Stopped(ApplianceError):
-    """The scan was stopped on request; what was recorded stays."""
 
 
 def scan(

@@ -12,8 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from appliance.assays import known_assays, load_assay
-from appliance.errors import ApplianceError
-from appliance.scan.scanner import Stopped
+from appliance.errors import ApplianceError, Stopped
 from appliance.service.breadcrumb import Breadcrumb
 from appliance.service.clients import Clients
 from appliance.service.errors import ServiceError

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from appliance.update.errors import NotAccepted
 from engines.acceptance.golden import Golden, load_golden
 from engines.acceptance.report import Report
 from engines.acceptance.run import accept
@@ -30,10 +31,6 @@ _MAY_PASS = (NotEnough, NotWritten, CudaError, TensorRtAbsent, BuildStopped)
 _AGAIN = ", built again "
 Draw = Callable[[EnginePackage], Golden]
 """Gives golden fields of a package that brings none."""
-
-
-class NotAccepted(EngineError):
-    """The engine does not do on this device what its maker measured; it is not used."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from appliance.cli.app import app
+from appliance.cli.app import app_for
 from appliance.settings import load_settings
 from engines.package import load_package, shipped_as
 from tests.conftest import ROOT
@@ -144,7 +144,7 @@ def test_an_engine_build_may_use_all_but_the_stage() -> None:
 
 def test_the_scanner_has_no_network_and_the_uplink_no_devices() -> None:
     scanner = dict(lines(FOLDER / "cytoscan-scanner.service"))
-    assert (scanner["PrivateNetwork"], scanner["RestrictAddressFamilies"]) == ("yes", "AF_UNIX")
+    assert (scanner["PrivateNetwork"], scanner["RestrictAddressFamilies"]) == ("yes", "AF_UNIX AF_NETLINK")
     assert scanner["DevicePolicy"] == "closed"
     uplink = dict(lines(FOLDER / "cytoscan-uplink.service"))
     assert (uplink["PrivateDevices"], uplink["DevicePolicy"]) == ("yes", "closed")
@@ -155,7 +155,7 @@ def test_the_scanner_has_no_network_and_the_uplink_no_devices() -> None:
 def test_a_unit_calls_a_command_that_there_is_with_options_that_it_has(name: str) -> None:
     program, *words = shlex.split(dict(lines(FOLDER / f"cytoscan-{name}.service"))["ExecStart"])
     assert program == "/opt/cytoscan/venv/bin/cytoscan"
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(app_for(words))
     while isinstance(command, typer.core.TyperGroup):
         command = command.commands[words.pop(0)]
     parsed = command.make_context(name, words)  # raises where an option is not known

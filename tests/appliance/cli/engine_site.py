@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from appliance.cli import engine_installer, engine_slots, scoring
+from appliance.cli import engine_build, engine_installer, scoring
 from appliance.cli.app import run
 from appliance.journal import JournalReader
 from appliance.journal.audit import AuditRow
@@ -25,7 +25,7 @@ FRAME = ("--frame", "128x96")
 
 def put_gpu(monkeypatch: pytest.MonkeyPatch, gpu: Gpu | GpuAbsent) -> None:
     """What the machine is found to have, whatever it has."""
-    for module in (engine_installer, engine_slots, scoring):
+    for module in (engine_installer, engine_build, scoring):
         monkeypatch.setattr(module, "present_gpu", lambda: gpu)
 
 

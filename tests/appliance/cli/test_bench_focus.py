@@ -15,7 +15,7 @@ import pytest
 from appliance.cli import bench_focus as bench
 from appliance.cli.app import run
 from appliance.cli.bench_focus import Order
-from appliance.cli.calibrate import Calibration
+from appliance.cli.calibrate_focus import Calibration
 from appliance.cli.focus_figures import Spent, Visit, figures, ideal_seconds
 from appliance.cli.focus_methods.registry import PEERS, NotInstalled
 from appliance.cli.focus_plot import _NAMES, draw

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.cli import calibrate
+from appliance.cli import calibrate_focus
 from appliance.cli.app import run
 from appliance.cli.exits import Exit
 from appliance.journal import JournalReader
@@ -36,7 +36,7 @@ def measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
     def measured(*more: str) -> Ran:
         monkeypatch.chdir(tmp_path)
-        in_simulated_time(monkeypatch, calibrate)
+        in_simulated_time(monkeypatch, calibrate_focus)
         code = run([*MEASURE, *more])
         said = capsys.readouterr()
         return Ran(code, said.out, said.err, json.loads(Path("result.json").read_text()))

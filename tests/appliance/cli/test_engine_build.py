@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import appliance
-from appliance.cli import engine_installer, engine_slots
+from appliance.cli import engine_build, engine_installer
 from appliance.cli.exits import Exit
 from engines import runtimes
 from engines.acceptance.belonging import check_sizes
@@ -177,7 +177,7 @@ def test_a_newer_shipped_package_takes_the_place_of_an_older_shipped_one_but_not
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     shipped = {"is": engine}
-    monkeypatch.setattr(engine_slots, "shipped_as", lambda _: shipped["is"].package)
+    monkeypatch.setattr(engine_build, "shipped_as", lambda _: shipped["is"].package)
     monkeypatch.setattr(engine_installer, "drawn_golden", lambda *_: load_golden(shipped["is"].golden))
     assert build_if_needed(site, *FRAME) == 0
     assert build_if_needed(site, *FRAME) == 0

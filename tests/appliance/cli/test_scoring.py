@@ -20,10 +20,9 @@ from appliance.cli import reading, scoring
 from appliance.cli.exits import Exit
 from appliance.cli.reading import Order, read_slide
 from appliance.cli.scoring import engine_folder, scorer
-from appliance.cli.serve import BREADCRUMB
-from appliance.errors import JournalError, SettingsError
+from appliance.cli.serve_scanner import BREADCRUMB
+from appliance.errors import JournalError, SettingsError, Stopped
 from appliance.scan import until_enough
-from appliance.scan.scanner import Stopped
 from appliance.service.breadcrumb import Breadcrumb
 from appliance.service.requests import SlideInHand
 from appliance.settings import Settings

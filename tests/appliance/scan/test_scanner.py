@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from appliance.errors import Stopped
 from appliance.records import FieldRecord, Outcome, SlideRun
 from appliance.scan.events import FieldDone, ScanListener
 from appliance.scan.interpret import ReadingRules
 from appliance.scan.plan import Plan, Region, Shape, make_plan
 from appliance.scan.reader import Reader
 from appliance.scan.rig import Rig
-from appliance.scan.scanner import Stopped, scan
+from appliance.scan.scanner import scan
 from appliance.settings import Settings, load_settings
 from drivers.camera.frame import CameraSettings
 from drivers.camera.twin import TwinCamera

@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from appliance.assays.model import SecondPlaneRule
+from appliance.errors import Stopped
 from appliance.journal import Journal
 from appliance.records import FieldRecord, Finding, FocusResult, ImageQuality, Outcome, SlideRun
 from appliance.scan import scanner, second_plane
@@ -23,7 +24,7 @@ from appliance.scan.interpret import Interpretation, ReadingRules
 from appliance.scan.plan import Plan, PlannedField, Region, Shape
 from appliance.scan.reader import Reader
 from appliance.scan.rig import Rig
-from appliance.scan.scanner import Stopped, scan
+from appliance.scan.scanner import scan
 from appliance.scan.second_plane import Again, SecondPlanes, expose_again, stands_above
 from appliance.settings import FocusSection, load_settings
 from drivers.camera.frame import CameraSettings, Frame, FrameStatus, PixelFormat

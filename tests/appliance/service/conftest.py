@@ -16,8 +16,8 @@ from types import TracebackType
 import pytest
 
 from appliance.assays import Assay
+from appliance.errors import Stopped
 from appliance.scan.events import ScanListener
-from appliance.scan.scanner import Stopped
 from appliance.service.breadcrumb import Breadcrumb
 from appliance.service.clients import Clients
 from appliance.service.notify import Notifier

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.update.install import Candidate, NotAccepted, built_again, origin
+from appliance.update.errors import NotAccepted
+from appliance.update.install import Candidate, built_again, origin
 from engines.acceptance.errors import BadGolden
 from engines.acceptance.golden import Golden, load_golden
 from engines.building.errors import BuildStopped, NotEnough, TensorRtAbsent

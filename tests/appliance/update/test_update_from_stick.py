@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.update.install import Candidate, NotAccepted
+from appliance.update.errors import NotAccepted
+from appliance.update.install import Candidate
 from appliance.update.stick import Fate, Outcome, Wish, update_from
 from drivers.errors import CameraLost
 from engines.acceptance.golden import Golden

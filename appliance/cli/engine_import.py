@@ -1,4 +1,4 @@
-"""`cytoscan engine …`: make engine packages, measure them, and install them on this device."""
+"""`cytoscan engine import`: a customer's network becomes a checked package."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import typer
 
 from appliance.assays import load_assay
 from appliance.assays.model import Assay
-from appliance.cli import engine_evaluate, engine_slots, engine_train, engine_update
 from appliance.cli.engine_labels import labels_for, scale_for
 from appliance.cli.engine_options import (
     normalisation_from,
@@ -23,14 +22,6 @@ from appliance.cli.plain_console import plain_console
 from appliance.cli.result import write_json
 from engines.importing import Imported, Request, import_network
 
-app = typer.Typer(help="Make, measure and install engine packages, the networks of the appliance. Research use only.")
-app.command("train")(engine_train.train)
-app.command("evaluate")(engine_evaluate.evaluate)
-app.command("update")(engine_update.update)
-app.command("build")(engine_slots.build)
-app.command("list")(engine_slots.list_engines)
-app.command("rollback")(engine_slots.rollback)
-
 
 class Head(str, Enum):
     """What turns the network's answers into probabilities."""
@@ -40,12 +31,6 @@ class Head(str, Enum):
     SOFTMAX = "softmax"
 
 
-@app.callback()
-def engine() -> None:
-    """Options before the command's name."""
-
-
-@app.command("import")
 def import_engine(
     model: Annotated[
         Path, typer.Argument(help="FP32 ONNX: a heat map (N, labels, h, w) or a classifier (N, classes).")

@@ -1,10 +1,9 @@
-"""`cytoscan serve …`: the scanner and the uplink as services of systemd."""
+"""`cytoscan serve scanner`, and `serve ended`: the scanner as a service of systemd."""
 
 from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -15,24 +14,22 @@ import numpy as np
 import typer
 
 from appliance.assays import Assay, known_assays, load_assay
+from appliance.cli.options import Overrides, SettingsFile
 from appliance.cli.plain_console import plain_console
 from appliance.cli.reading import Order, read_slide
-from appliance.cli.scan import stop_on_signal
 from appliance.cli.scoring import count_watchdog_restart, scorer
+from appliance.cli.signals import stop_on_signal
 from appliance.journal import utc_now
 from appliance.scan.events import ScanListener
 from appliance.service.breadcrumb import Breadcrumb
 from appliance.service.clients import Clients
-from appliance.service.notify import Notifier, Pulse
+from appliance.service.notify import Notifier
 from appliance.service.reading import Read
 from appliance.service.requests import LONGEST_LINE, ScanRequest, VerdictReached
 from appliance.service.scanner import ScannerService
 from appliance.settings import Settings, load_settings
-from appliance.uplink import SenderStatus
-from appliance.uplink.run import run_sender
 from engines.tensorrt.signature import FrameSize
 
-app = typer.Typer(help="Run a part of the appliance as a service: systemd starts these on a device.")
 SOCKET = Path("/run/cytoscan/scanner.sock")
 BREADCRUMB = "slide-in-hand.json"
 LOAD_S = 120.0
@@ -40,11 +37,7 @@ LOAD_S = 120.0
 _REFERENCE = FrameSize(height_px=1208, width_px=1928)
 """Of the reference camera; what is scored here only shows that the network runs."""
 
-SettingsFile = Annotated[Path | None, typer.Option("--settings", help="Settings file (YAML).")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="One setting as section.key=value. Repeatable.")]
 
-
-@app.command()
 def scanner(
     settings_file: SettingsFile = None,
     overrides: Overrides = None,
@@ -64,21 +57,6 @@ def scanner(
             service.serve(end)
 
 
-@app.command()
-def uplink(settings_file: SettingsFile = None, overrides: Overrides = None) -> None:
-    """Bring what stands in the journal to the hub. Ends by SIGTERM; what is unsent stays in the journal."""
-    notifier = Notifier.from_environment(os.environ, os.getpid())
-    settings = load_settings(settings_file, overrides or [])
-    with stop_on_signal() as end, closing(notifier):
-        if settings.uplink.enabled:
-            run_sender(settings, end, _sender_watch(notifier))
-        else:
-            # Where the settings say so this is no fault, which an end before READY=1 would be.
-            notifier.ready("switched off in the settings")
-        notifier.stopping("ending")
-
-
-@app.command()
 def ended(settings_file: SettingsFile = None, overrides: Overrides = None) -> None:
     """What systemd runs after the scanner has ended: a hang is held against an engine that is on trial."""
     if os.environ.get("SERVICE_RESULT") != "watchdog":
@@ -141,18 +119,3 @@ def _loading(notifier: Notifier) -> Callable[[str], None]:
         notifier.status(what)
 
     return begin
-
-
-def _sender_watch(notifier: Notifier) -> Callable[[SenderStatus], None]:
-    """Ready at the first call; the watchdog is fed by each, which comes only as long as the sender's thread lives."""
-    pulse = Pulse(notifier, time.monotonic)
-    started = threading.Event()
-
-    def watch(status: SenderStatus) -> None:
-        text = status.last_problem or ("connected" if status.connected else "connecting")
-        if not started.is_set():
-            started.set()
-            notifier.ready(text)
-        pulse.turn(text)
-
-    return watch

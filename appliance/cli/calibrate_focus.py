@@ -32,8 +32,6 @@ from drivers.camera.frame import CameraSettings
 FIELDS = 24
 _PLANNED = 200
 
-app = typer.Typer(help="Measure this device.", no_args_is_help=True)
-
 
 class NotCalibrated(ApplianceError):
     """The slide on the stage does not serve to calibrate with."""
@@ -48,12 +46,6 @@ class Calibration:
     exposures: int
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps `focus` a command of its own name."""
-
-
-@app.command()
 def focus(
     assay: Annotated[str, typer.Option(help="Kind of slide on the stage: serous or afb.")] = "serous",
     settings_file: Annotated[Path | None, typer.Option("--settings", help="Settings file (YAML).")] = None,
