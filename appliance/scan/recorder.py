@@ -65,14 +65,11 @@ class Recorder:
     def record(self, capture: Capture, read: Read | None, seconds: float) -> FieldDone:
         """A field. read: None when it has no picture. seconds: that reading it took until now."""
         start = time.perf_counter()
-        planned, said = capture.planned, None
-        findings: tuple[Finding, ...] = ()
-        pictures: dict[int, bytes] = {}
-        field_picture = None
-        if read is not None:
-            said = self._said(read, capture.planned, capture.focus.z_um)
-            findings, pictures = said.findings, self._pictures(read.rgb, said.findings)
-            field_picture = encode_jpeg(read.rgb) if self._rules.keep_fields else None
+        planned = capture.planned
+        said = None if read is None else self._said(read, planned, capture.focus.z_um)
+        findings = () if said is None else said.findings
+        pictures = {} if read is None else self._pictures(read.rgb, findings)
+        field_picture = encode_jpeg(read.rgb) if read is not None and self._rules.keep_fields else None
         record = FieldRecord(
             index=planned.index,
             x_um=planned.x_um,
