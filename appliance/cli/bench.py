@@ -110,7 +110,7 @@ def overlap(
 
 @app.command()
 def pipeline(
-    network_ms: Annotated[str, typer.Option(help="Times of a network, in milliseconds, comma between.")] = "10,20,40",
+    network_ms: Annotated[str, typer.Option(help="Times of a network, in milliseconds, comma between.")] = "4,6,10,20",
     fields: Annotated[int, typer.Option(help="Fields measured, each way.", min=5)] = 200,
     frame: Annotated[str, typer.Option(help="Width and height in pixels.")] = "1928x1208",
     engine: EnginePath = None,
