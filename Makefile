@@ -8,7 +8,7 @@ SERIES := $(shell $(PYTHON) -c 'import sys; print("py3%d" % sys.version_info[1])
 CONSTRAINTS := constraints/$(SERIES).txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: install demo test check unit test-gpu bench-scan bench-verdict bench-stage bench-engine bench-twin bench-focus-curves bench-witness bench-grades bench-stopping bench-focus bench-judge bench-host bench-overlap bench-pipeline bench-planes bench-install test-train train-afb train-afb-450 train-serous release clean
+.PHONY: install demo test check unit test-gpu bench-scan bench-verdict bench-stage bench-engine bench-twin bench-focus-curves bench-witness bench-grades bench-stopping bench-focus bench-judge bench-host bench-overlap bench-pipeline bench-planes bench-install bench-services test-train train-afb train-afb-450 train-serous release clean
 
 install: $(VENV)/.installed
 
@@ -102,6 +102,10 @@ bench-planes: install
 # The installation as far as it goes without a GPU, in a clean Debian root; needs root and debootstrap.
 bench-install:
 	tests/tools/install_in_clean_root
+
+# The services under a running systemd, in a clean Debian root; needs root, debootstrap and systemd-nspawn.
+bench-services: $(VENV)/.installed-test
+	$(BIN)/python -m tests.tools.services_in_clean_root
 
 bench-engine: install
 	$(BIN)/cytoscan bench engine --json build/bench/engine.json

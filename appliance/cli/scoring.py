@@ -127,8 +127,8 @@ def scorer(settings: Settings, assay: Assay) -> Iterator[OpenEngine]:
             yield OpenEngine(package, loaded, trial_of(settings), store if slot else None, frame)
 
 
-def count_watchdog_restart(settings: Settings, assay: Assay | None) -> list[str]:
-    """Hold a restart by the watchdog against the engine on trial that reads the assay; against each, if it is None.
+def count_restart(settings: Settings, assay: Assay | None) -> list[str]:
+    """Hold a hang or crash of the scanner against the engine on trial that reads the assay; where it is None, against each.
 
     Returns the names of the engines. Raises SettingsError, EngineError.
     """
@@ -139,7 +139,7 @@ def count_watchdog_restart(settings: Settings, assay: Assay | None) -> list[str]
         slot = None if assay is None else installed_for(store, settings, assay)
         names = store.names() if assay is None else [slot.name] if slot else []
         for name in names:
-            store.restarted_by_watchdog(name)
+            store.scanner_restarted(name)
     return names
 
 

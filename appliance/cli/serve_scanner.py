@@ -17,12 +17,13 @@ from appliance.assays import Assay, known_assays, load_assay
 from appliance.cli.options import Overrides, SettingsFile
 from appliance.cli.plain_console import plain_console
 from appliance.cli.reading import Order, read_slide
-from appliance.cli.scoring import count_watchdog_restart, scorer
+from appliance.cli.scoring import count_restart, scorer
 from appliance.cli.signals import stop_on_signal
 from appliance.journal import utc_now
 from appliance.scan.events import ScanListener
 from appliance.service.breadcrumb import Breadcrumb
 from appliance.service.clients import Clients
+from appliance.service.errors import ServiceError
 from appliance.service.notify import Notifier
 from appliance.service.reading import Read
 from appliance.service.requests import LONGEST_LINE, ScanRequest, VerdictReached
@@ -32,6 +33,9 @@ from engines.tensorrt.signature import FrameSize
 
 SOCKET = Path("/run/cytoscan/scanner.sock")
 BREADCRUMB = "slide-in-hand.json"
+_WATCHDOG = "watchdog"
+_AT_ANY_TIME = {"timeout", "signal", "core-dump", "oom-kill"}
+"""What systemd calls a start or a stop that hangs, and crashes. An error that the scanner has told is none of them."""
 LOAD_S = 120.0
 """A network that is not loaded after this is given up by systemd."""
 _REFERENCE = FrameSize(height_px=1208, width_px=1928)
@@ -58,13 +62,25 @@ def scanner(
 
 
 def ended(settings_file: SettingsFile = None, overrides: Overrides = None) -> None:
-    """What systemd runs after the scanner has ended: a hang is held against an engine that is on trial."""
-    if os.environ.get("SERVICE_RESULT") != "watchdog":
+    """What systemd runs after the scanner has ended: a hang or a crash is held against engines that are on trial."""
+    result = os.environ.get("SERVICE_RESULT")
+    if result not in {_WATCHDOG, *_AT_ANY_TIME}:
         return
     settings = load_settings(settings_file, overrides or [])
-    slide = Breadcrumb(settings.journal.path.with_name(BREADCRUMB)).read()
-    for name in count_watchdog_restart(settings, None if slide is None else load_assay(slide.assay)):
-        plain_console().print(f"A restart by the watchdog counts against {name}, if it is on trial.")
+    # The watchdog watches readings. What ended otherwise may have been a start, which loads the networks of all assays.
+    assay = _assay_in_hand(settings) if result == _WATCHDOG else None
+    for name in count_restart(settings, assay):
+        plain_console().print(f"That the scanner ended by {result} counts against {name}, if it is on trial.")
+
+
+def _assay_in_hand(settings: Settings) -> Assay | None:
+    """What the slide in hand is read for; None where there is none, or the note of it cannot be read."""
+    try:
+        slide = Breadcrumb(settings.journal.path.with_name(BREADCRUMB)).read()
+    except ServiceError as error:
+        plain_console().print(error.what)
+        return None
+    return None if slide is None else load_assay(slide.assay)
 
 
 def self_test(settings: Settings, begin: Callable[[str], None]) -> None:

@@ -46,6 +46,7 @@ def scan(
     optics = FocusOptics(settings.optics.na, settings.optics.um_per_px)
     with rig.retracting():
         listener.step("surveying")
+        _end_if(stop)
         known = survey(rig, [(f.x_um, f.y_um) for f in plan.fields], settings.focus, optics, curve=curve)
         listener.surveyed(rig.meter.take())
         _end_if(stop)

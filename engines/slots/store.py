@@ -180,8 +180,8 @@ class SlotStore:
             why = f"{slot.record.slides_finished} slides came to their end with it."
             write_step(slot, State.GOOD, Decision(who, why, now))
 
-    def restarted_by_watchdog(self, name: str) -> None:
-        """Count a restart of the scanner, at its start."""
+    def scanner_restarted(self, name: str) -> None:
+        """Count a restart of the scanner after a hang or crash."""
         self._count(name, restarts=1)
 
     def _pair(self, name: str) -> Pair:

@@ -3,7 +3,7 @@
 Each slide counts as started before its first field, and as finished when it comes to its end in good order: a verdict
 stands, be it unsatisfactory, or the operator ended it. Between slides, those started and not finished have failed:
 the scanner died or gave up in the middle. The engine is good after so many slides finished. It has failed with more
-slides failed, or more restarts by the watchdog, than are allowed until then.
+slides failed, or more restarts after hangs or crashes, than are allowed until then.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from engines.slots.record import Record
 
 @dataclass(frozen=True)
 class Trial:
-    """good_after: slides finished. failed_allowed: slides, e.g. for a power cut. restarts_allowed: by the watchdog."""
+    """good_after: slides finished. failed_allowed: slides, e.g. for a power cut. restarts_allowed: of the scanner."""
 
     good_after: int
     failed_allowed: int
@@ -29,7 +29,7 @@ class Trial:
         """Why the engine has failed, as seen between two slides; empty where it has not."""
         if record.restarts > self.restarts_allowed:
             return (
-                f"Restarts of the scanner by the watchdog before the engine was good: {record.restarts}; "
+                f"Restarts of the scanner after a hang or crash before the engine was good: {record.restarts}; "
                 f"allowed: {self.restarts_allowed}."
             )
         failed = record.slides_started - record.slides_finished

@@ -222,6 +222,12 @@ def test_too_many_slides_that_die_in_the_middle_and_the_engine_falls_back(
         ("watchdog", "afb", "1.2.3"),
         ("watchdog", None, "1.2.3"),
         ("watchdog", "serous", "2.0.0"),
+        ("timeout", "afb", "1.2.3"),
+        ("timeout", "serous", "1.2.3"),
+        ("signal", "serous", "1.2.3"),
+        ("core-dump", None, "1.2.3"),
+        ("oom-kill", None, "1.2.3"),
+        ("success", "afb", "2.0.0"),
         ("exit-code", "afb", "2.0.0"),
     ],
 )
@@ -243,6 +249,18 @@ def test_a_hang_is_held_against_the_engine_on_trial_that_was_reading(
     monkeypatch.setenv("SERVICE_RESULT", result)
     assert site.run("serve", "ended") == Exit.VERDICT
     assert in_use(site.loaded)[0] == f"redness {left}"
+
+
+def test_a_hang_counts_also_where_the_note_of_the_slide_cannot_be_read(
+    site: Site, engine: Engine, newer: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(site, engine)
+    read_slides(site.store)
+    install(site, newer)
+    (site.folder / BREADCRUMB).write_text("torn")
+    monkeypatch.setenv("SERVICE_RESULT", "watchdog")
+    assert site.run("serve", "ended") == Exit.VERDICT
+    assert in_use(site.loaded)[0] == "redness 1.2.3"
 
 
 STOPPED = Stopped("The scan was stopped.", remedy="Start it again to go on.")

@@ -12,6 +12,7 @@ from typing import cast
 import pytest
 
 from appliance.assays import load_assay
+from appliance.errors import Stopped
 from appliance.journal import Journal
 from appliance.records import FieldRecord, Outcome
 from appliance.scan import scanner, until_enough
@@ -161,6 +162,15 @@ class Unmoved(Rig):
 
     def retract(self) -> None:
         self.retracted += 1
+
+
+def test_a_stop_that_came_while_homing_is_not_kept_waiting_by_the_survey(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig, stop = Unmoved(), threading.Event()
+    monkeypatch.setattr(scanner, "survey", lambda *_, **__: pytest.fail("the slide was surveyed"))
+    stop.set()
+    with pytest.raises(Stopped):
+        scanner.scan(rig, PLAN, set(), load_settings(), cast("Reader", Closed()), Told(), stop)
+    assert rig.retracted == 1
 
 
 @pytest.mark.parametrize("enough_at", [0, 5, 38])

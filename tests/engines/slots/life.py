@@ -123,9 +123,9 @@ def read_slides(store: SlotStore, slides: int = TRIAL.good_after) -> None:
             store.slide_finished(NAME, TRIAL, who="scanner", now=NOW)
 
 
-def restart_by_watchdog(store: SlotStore) -> None:
+def restart_scanner(store: SlotStore) -> None:
     with store.updating():
-        store.restarted_by_watchdog(NAME)
+        store.scanner_restarted(NAME)
 
 
 def watch(store: SlotStore) -> Slot | None:

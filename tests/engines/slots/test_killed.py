@@ -17,7 +17,7 @@ from engines.slots.errors import BadSlot, NothingToGoBackTo
 from engines.slots.store import SlotStore
 
 from .dying import changes_of, dies_at
-from .life import NAME, in_use, read_slides, restart_by_watchdog, roll_back, stage, standing, update, watch
+from .life import NAME, in_use, read_slides, restart_scanner, roll_back, stage, standing, update, watch
 
 Releases = list[Path]
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -73,12 +73,12 @@ def _second_replaced_first_on_trial(store: SlotStore, releases: Releases) -> Non
 
 def _second_failed(store: SlotStore, releases: Releases) -> None:
     _second_on_trial(store, releases)
-    restart_by_watchdog(store)
+    restart_scanner(store)
 
 
 def _only_one_failed(store: SlotStore, releases: Releases) -> None:
     _on_trial(store, releases)
-    restart_by_watchdog(store)
+    restart_scanner(store)
 
 
 def _second_altered(store: SlotStore, releases: Releases) -> None:

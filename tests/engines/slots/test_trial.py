@@ -18,7 +18,7 @@ from .life import (
     in_use,
     make_good,
     read_slides,
-    restart_by_watchdog,
+    restart_scanner,
     roll_back,
     stage,
     standing,
@@ -42,7 +42,7 @@ def test_slides_are_counted_until_the_engine_is_good(store: SlotStore, releases:
     make_good(store, releases[0])
     read_slides(store)
     start_slides(store, 10)
-    restart_by_watchdog(store)
+    restart_scanner(store)
     record = store.slots(NAME)[0].record
     assert (record.slides_started, record.slides_finished, record.restarts) == (3, 3, 0)
     assert watch(store) == store.current(NAME)
@@ -50,7 +50,7 @@ def test_slides_are_counted_until_the_engine_is_good(store: SlotStore, releases:
 
 def test_slides_read_with_the_shipped_engine_are_not_counted(store: SlotStore) -> None:
     read_slides(store)
-    restart_by_watchdog(store)
+    restart_scanner(store)
     assert store.names() == []
 
 
@@ -73,19 +73,21 @@ def test_too_many_slides_without_an_end_make_it_fall_back(store: SlotStore, rele
     )
 
 
-def test_a_restart_by_the_watchdog_makes_an_engine_on_trial_fall_back(store: SlotStore, releases: list[Path]) -> None:
+def test_a_restart_after_a_hang_makes_an_engine_on_trial_fall_back(store: SlotStore, releases: list[Path]) -> None:
     make_good(store, releases[0])
     update(store, releases[1])
-    restart_by_watchdog(store)
+    restart_scanner(store)
     watch(store)
     assert standing(store) == {"r1": "good", "r2": "rejected", "in use": "r1"}
-    assert "by the watchdog before the engine was good: 1; allowed: 0" in store.slots(NAME)[1].record.history[-1].why
+    assert (
+        "after a hang or crash before the engine was good: 1; allowed: 0" in store.slots(NAME)[1].record.history[-1].why
+    )
 
 
 def test_without_a_good_engine_it_falls_back_to_the_shipped_one(store: SlotStore, releases: list[Path]) -> None:
     update(store, releases[0])
     update(store, releases[1])
-    restart_by_watchdog(store)
+    restart_scanner(store)
     assert watch(store) is None
     assert standing(store) == {"r1": "accepted", "r2": "rejected", "in use": ""}
 
