@@ -128,7 +128,7 @@ def scorer(settings: Settings, assay: Assay) -> Iterator[OpenEngine]:
 
 
 def count_restart(settings: Settings, assay: Assay | None) -> list[str]:
-    """Hold a hang or crash of the scanner against the engine on trial that reads the assay; where it is None, against each.
+    """Hold a hang or crash of the scanner against the engine on trial that reads the assay; without one, against each.
 
     Returns the names of the engines. Raises SettingsError, EngineError.
     """
