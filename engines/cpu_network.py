@@ -31,7 +31,7 @@ def default_variant(machine: str = "") -> Variant:
 
     Rewritten on x86, where integer kernels read uint8, and on 64-bit Arm: its kernels read int8 too, but with int8
     allowed (session.qdqisint8allowed) ONNX Runtime 1.32 still leaves every convolution of the shipped files in float.
-    As is on anything else. `engines.cpu_variant.choose_variant` measures instead.
+    As is on anything else. `engines.cpu_choice.choose` measures instead.
     """
     known = (machine or platform.machine()) in {*_X86, "aarch64", "arm64"}
     return Variant.REWRITTEN if known else Variant.AS_IS

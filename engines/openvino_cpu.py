@@ -93,7 +93,7 @@ class OpenVinoNetwork(Network):
 
 
 class OpenVinoScorer(OnnxCpuScorer):
-    """Scores fields as `OnnxCpuScorer` does, with OpenVINO in place of ONNX Runtime; one owner thread."""
+    """Scores fields as `OnnxCpuScorer` does, with OpenVINO in place of ONNX Runtime."""
 
     def __init__(self, package: EnginePackage, *, threads: int = 1) -> None:
         network = OpenVinoNetwork(package, threads)

@@ -43,6 +43,11 @@ Detections = Callable[[], list[Detection]]
 """Gives the detections of a field that was begun, as soon as they are there."""
 
 
+def nothing() -> list[Detection]:
+    """The detections of a field that is not scored."""
+    return []
+
+
 class Scorer(Protocol):
     """score(image) -> detections. One thread begins fields; one, the same or another, asks for what was begun."""
 
@@ -54,8 +59,9 @@ class Scorer(Protocol):
         """Start on one field; what is returned is to be called once, in the order in which fields were begun.
 
         image: uint8 RGB (H, W, 3), as `drivers.camera.colour.to_rgb` gives it; um_per_px: its scale. It may be altered
-        once this has returned. A GPU works on while the next field is begun, and holds the caller back where it has too
-        many; on the processor the network has run when this returns.
+        once this has returned. A GPU works on it while the next field is begun; where all its slots are in use, this
+        waits for one, and a field that is never asked for keeps its slot until `close`. On the processor, and of a
+        package that reads tiles, the network has run when this returns.
         Raises BadInput when the engine was not made for this scale or shape.
         """
 

@@ -26,6 +26,7 @@ from appliance.cli.bench_reading import Job, Magnification, run_of
 from appliance.cli.scoring import engine_folder
 from appliance.records import FieldRecord, FocusResult, Outcome, SlideRun
 from appliance.scan.plan import Plan, PlannedField, Region, Shape, make_plan
+from appliance.scan.reader import IN_HAND
 from appliance.settings import OpticsSection, Settings
 from appliance.verdict import form_verdict, tables
 from appliance.verdict.stopping import early_ending, looks
@@ -130,7 +131,7 @@ class _Smear:
         self.point: OperatingPoint = package.operating_point
         self._assay = assay
         self._grading = grading
-        self._waiting = settings.scan.queue_length + 1
+        self._waiting = settings.scan.queue_length + IN_HAND
         self._blank = size.blank_share
         self._clumping = size.clumping
         y_um = np.array([field.y_um for field in self.plan.fields])

@@ -72,7 +72,7 @@ def read_slide(
 
     The assay's stopping rule may end the reading before the plan does (`appliance.verdict.stopping`).
     report: file for the slide report. stop: when set, the scan ends after the field in hand and raises
-    `appliance.scan.scanner.Stopped`; what was recorded stays, and the next start goes on from there.
+    `appliance.errors.Stopped`; what was recorded stays, and the next start goes on from there.
     Raises SettingsError, PlanError, JournalError, DeviceError, EngineError.
     """
     if settings.optics.magnification not in assay.magnifications:

@@ -34,7 +34,7 @@ from appliance.scan.until_enough import Recorded, scan_until_enough
 from appliance.settings import FocusSection, Settings
 from drivers.camera.frame import CameraInfo, CameraSettings
 from drivers.twin.virtual import FieldLadder, FieldShelf, RepeatedMicroscope, draw_ladder
-from engines.scorer import BackendInfo, Detections, OperatingPoint, Scorer
+from engines.scorer import BackendInfo, Detections, OperatingPoint, Scorer, nothing
 
 _FIELDS = 2
 _RUNGS_DOF = (*np.arange(0.125, 1.1, 0.125).tolist(), 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0, 14.0)
@@ -54,7 +54,7 @@ class FindsNothing(Scorer):
 
     def begin(self, image: NDArray[np.uint8], um_per_px: float) -> Detections:  # noqa: ARG002 - the interface's
         """Nothing."""
-        return list
+        return nothing
 
     def close(self) -> None:
         """Nothing to free."""

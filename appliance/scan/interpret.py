@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from appliance.records import Finding, ImageQuality, Outcome, SlideRun
 from appliance.scan.plan import PlannedField
 from appliance.scan.quality import classify, measure_quality
-from engines.scorer import Detection, Detections, Scorer
+from engines.scorer import Detection, Detections, Scorer, nothing
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def judge_picture(rgb: NDArray[np.uint8], outcome: Outcome, reason: str) -> Judg
 
 def begin_scoring(judged: Judged, rgb: NDArray[np.uint8], scorer: Scorer, um_per_px: float) -> Detections:
     """Only a field that can be read is scored. Raises BadInput when the engine does not fit the picture."""
-    return scorer.begin(rgb, um_per_px) if judged.outcome is Outcome.USABLE else list
+    return scorer.begin(rgb, um_per_px) if judged.outcome is Outcome.USABLE else nothing
 
 
 def interpret(

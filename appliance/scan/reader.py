@@ -21,10 +21,12 @@ from appliance.scan.recorder import FieldSink, Read, Recorder
 from appliance.scan.second_plane import Again, SecondCapture, SecondPlanes
 from appliance.scan.worker import Worker
 from drivers.camera.colour import to_rgb
-from engines.scorer import Detections, Scorer
+from engines.scorer import Detections, Scorer, nothing
 
 _BETWEEN = 1
 """Fields between two threads: one in each thread and one between keep three slots of a GPU busy."""
+IN_HAND = 3 + 2 * _BETWEEN
+"""Fields that a reader may hold behind its queue."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class _Begun:
-    """A field that the network has; detections: waits for its answer. seconds: that it took until now."""
+    """A field that the network has. detections: waits for them. seconds: spent on it so far, waits left out."""
 
     prepared: Prepared
     detections: Detections
@@ -49,9 +51,9 @@ class Reader:
     """Scores and records captures in threads of its own.
 
     done: called after each recorded field, in the thread that recorded it; so is suffices, which says whether those
-    recorded by now are enough for a verdict. planes: decides, with the reader, which fields are exposed again; without
-    it none are. done_again: called like done, after a second plane. What goes wrong there comes out of `put`,
-    `catch_up` and `finish`.
+    recorded by now are enough for a verdict. planes: decides, with the recorder, which fields are exposed again;
+    without it none are. done_again: called like done, after a second plane. An error in any of the threads is raised by
+    `put`, `catch_up` and `finish`.
     """
 
     def __init__(
@@ -90,7 +92,9 @@ class Reader:
         return [] if self._planes is None else self._planes.due()
 
     def put(self, capture: Capture | SecondCapture) -> None:
-        """Hand over a capture; blocks while the queue is full, which holds the stage."""
+        """Hand over a capture; blocks while the queue is full, which holds the stage. Raises what the threads met."""
+        for worker in self._workers:  # the next capture need not carry a failure of the last back to the first
+            worker.raise_failure()
         self._preparing.put(capture)
 
     def catch_up(self) -> None:
@@ -99,7 +103,7 @@ class Reader:
             worker.catch_up()
 
     def finish(self) -> None:
-        """The same, and end the threads."""
+        """The same, and end the threads; nothing can be handed over any more."""
         for worker in self._workers:
             worker.finish()
 
@@ -119,7 +123,7 @@ class Reader:
 
     def _score(self, prepared: Prepared) -> None:
         start = time.perf_counter()
-        detections: Detections = list
+        detections = nothing
         if prepared.picture is not None:
             rgb, judged = prepared.picture
             detections = begin_scoring(judged, rgb, self._scorer, self._um_per_px)

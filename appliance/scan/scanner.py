@@ -36,22 +36,26 @@ def scan(
     """Read every field of the plan that is not in `recorded`; returns when all are recorded, or the reader has enough.
 
     A slide on which the survey finds nothing is visited all the same: every field then says for itself that it is
-    blank or obscured. curve: of the device, where it was calibrated. stop: ends the scan after the field in hand
-    (raises Stopped).
-    Raises DeviceError, and what the reader met; the objective is retracted on every way out.
+    blank or obscured. curve: of the device, where it was calibrated. stop: ends the scan after the field in hand.
+    Raises Stopped when all that was handed over until then is recorded, DeviceError, and what the reader met; the
+    objective is retracted on every way out.
     """
     todo = [field for field in plan.fields if field.index not in recorded]
     if not todo:
         return
     optics = FocusOptics(settings.optics.na, settings.optics.um_per_px)
-    with rig.retracting():
-        listener.step("surveying")
-        _end_if(stop)
-        known = survey(rig, [(f.x_um, f.y_um) for f in plan.fields], settings.focus, optics, curve=curve)
-        listener.surveyed(rig.meter.take())
-        _end_if(stop)
-        _visit(rig, todo, Captures(rig, known, settings.focus, optics), reader, stop)
-        reader.finish()
+    try:
+        with rig.retracting():
+            listener.step("surveying")
+            _end_if(stop)
+            known = survey(rig, [(f.x_um, f.y_um) for f in plan.fields], settings.focus, optics, curve=curve)
+            listener.surveyed(rig.meter.take())
+            _end_if(stop)
+            _visit(rig, todo, Captures(rig, known, settings.focus, optics), reader, stop)
+    except Stopped:
+        reader.finish()  # what goes wrong there must not be taken for a stop
+        raise
+    reader.finish()
 
 
 def _visit(rig: Rig, todo: Sequence[PlannedField], captures: Captures, reader: Reader, stop: threading.Event) -> None:

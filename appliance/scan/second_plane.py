@@ -1,7 +1,7 @@
 """One more exposure of a field, higher up, where what was found in it seems to be part of a ball of cells.
 
 A field is focused on its carpet of single cells. Balls of cells stand on the same glass and reach towards the
-objective, which is a lower z. The reader's thread asks for such fields; the scan's thread takes them when it suits:
+objective, which is a lower z. The recorder asks for such fields; the scan's thread takes them when it suits:
 after their row, and what is asked for too late after the next. The height is a fixed way above the kept frame:
 one picture of a ball so far out of focus does not tell how far, and a ball is deeper than what it is missed by.
 """

@@ -66,8 +66,8 @@ def scan_until_enough(
 ) -> None:
     """Scan what is not in `recorded` until that is enough; every field handed to a reader is recorded and counted.
 
-    new_reader: makes one that asks `recorded.suffices`. Should the fields that waited in its queue undo the decision
-    (they may all have failed), the scan goes on. curve: see `scan`. Raises what `scan` raises.
+    new_reader: makes one that asks `recorded.suffices`. Should the fields that it held by then undo the decision (they
+    may all have failed), the scan goes on. curve: see `scan`. Raises what `scan` raises.
     """
     while not recorded.enough():
         reader = new_reader()

@@ -138,13 +138,13 @@ class RegionSection(StrictModel):
 class ScanSection(StrictModel):
     """What is read and kept.
 
-    overlap: share of a field's width and height that neighbours share. queue_length: frames waiting for the scorer.
+    overlap: share of a field's width and height that neighbours share. queue_length: frames waiting to be read.
     keep_top: pictures of how many findings are kept. keep_fields: keep every field's picture.
     fields: at most so many fields; without it the assay's own area. region: without it the assay's or the twin's.
     """
 
     overlap: float = Field(default=0.0, ge=0, le=0.5)
-    queue_length: int = Field(default=4, ge=1, le=64)
+    queue_length: int = Field(default=2, ge=1, le=64)
     keep_top: int = Field(default=24, ge=0, le=500)
     keep_fields: bool = False
     fields: Annotated[int, Field(ge=1, le=20_000)] | None = None

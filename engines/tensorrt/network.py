@@ -17,7 +17,7 @@ from engines.tensorrt.opened import OpenEngine
 from engines.tensorrt.signature import Signature
 
 _POLL_S = 500e-6
-"""A look takes two changes of thread. What comes this much later costs nothing while the GPU has the next picture."""
+"""Pause between two looks. An answer seen this late costs nothing while the GPU works on the next picture."""
 _DEADLINE_S = 10.0
 """A field takes some tens of milliseconds; after this long the GPU hangs."""
 
@@ -41,17 +41,17 @@ class TensorRtNetwork(Network):
         return self.start(picture, input_name, output_name)()
 
     def start(self, picture: NDArray[np.uint8], input_name: str, output_name: str) -> Callable[[], NDArray[np.float32]]:
-        """Start on a picture while earlier ones are under way; see `begin` and `answer`. Raises EngineFailed."""
+        """Start on a picture while earlier ones are under way; see `enqueue` and `answer`. Raises EngineFailed."""
         if (input_name, output_name) != (self._signature.input_name, self._signature.output_name):
             raise EngineFailed(
                 f"The engine reads {self._signature.input_name!r} and answers {self._signature.output_name!r}, not "
                 f"{input_name!r} and {output_name!r}.",
                 remedy="Build the engine again from its package.",
             )
-        ticket = self.begin(picture)
+        ticket = self.enqueue(picture)
         return lambda: self.answer(ticket)
 
-    def begin(self, picture: NDArray[np.uint8]) -> Ticket:
+    def enqueue(self, picture: NDArray[np.uint8]) -> Ticket:
         """Put a picture (1, H, W, 3) into the next free slot and start on it; waits for a slot. Raises EngineFailed."""
         engine = self._opened()
         if picture.shape != self._signature.input_shape or picture.dtype != np.uint8:
@@ -71,7 +71,7 @@ class TensorRtNetwork(Network):
         return ticket
 
     def answer(self, ticket: Ticket, patience: Callable[[float], None] = time.sleep) -> NDArray[np.float32]:
-        """What the network says of the picture that was begun, as soon as it is done; its slot is free again.
+        """What the network says of the picture that was enqueued, as soon as it is done; its slot is free again.
 
         patience: waits so many seconds between two looks. Raises EngineFailed where the GPU takes too long or wrote
         nothing, StaleSlot for a ticket that was answered before.

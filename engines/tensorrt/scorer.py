@@ -18,7 +18,7 @@ KIND = "tensorrt"
 
 
 class TensorRtScorer(OnnxCpuScorer):
-    """Scores fields as `OnnxCpuScorer` does, on the GPU; `score` may be called from any one thread.
+    """Scores fields as `OnnxCpuScorer` does, on the GPU.
 
     plan: built from the package for frames of this size (`engines.tensorrt.build`). Raises EngineRefused, CudaError.
     """

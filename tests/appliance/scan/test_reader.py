@@ -16,14 +16,13 @@ from appliance.scan.captures import Capture
 from appliance.scan.events import FieldDone
 from appliance.scan.interpret import ReadingRules
 from appliance.scan.plan import PlannedField
-from appliance.scan.reader import Reader
+from appliance.scan.reader import IN_HAND, Reader
 from appliance.scan.rig import Meter
 from drivers.camera.frame import CameraSettings, Frame, FrameStatus, PixelFormat
 from engines.cuda.slots import LEAST
+from engines.errors import EngineError
 from engines.scorer import BackendInfo, Detection, Detections, Scorer
 
-IN_HAND = 5
-"""Fields in the reader behind its queue: one in each of its three threads, and one between each two."""
 RULES = ReadingRules(targets=("afb",), count_from=0.5, keep_from=0.2, keep_top=3)
 
 
@@ -47,6 +46,7 @@ class Sink:
 
     def __init__(self, gate: threading.Semaphore | None = None, fails_at: int = -1) -> None:
         self.records: list[tuple[FieldRecord, tuple[Finding, ...], dict[int, bytes]]] = []
+        self.failed = threading.Event()
         self._gate = gate
         self._fails_at = fails_at
 
@@ -63,6 +63,7 @@ class Sink:
         if self._gate is not None:
             assert self._gate.acquire(timeout=30)
         if record.index == self._fails_at:
+            self.failed.set()
             raise JournalError("The disk is full.", remedy="Free space.")
         self.records.append((record, tuple(findings), dict(pictures or {})))
 
@@ -209,6 +210,23 @@ def test_an_error_while_recording_comes_out_and_stops_the_reader() -> None:
         hand_over()
     worker.close()
     assert [record.index for record, _, _ in sink.records] == [0]
+
+
+def test_a_gpu_that_fails_while_it_is_waited_for_stops_the_reader() -> None:
+    class Lost(FixedScorer):
+        def begin(self, image: NDArray[np.uint8], um_per_px: float) -> Detections:
+            def lost() -> list[Detection]:
+                raise EngineError("The GPU fell off the bus.", remedy="Restart the device.")
+
+            return lost
+
+    sink = Sink()
+    worker = Reader(run(), Lost(), sink, RULES, queue_length=2, done=lambda _: None)
+    worker.put(capture(0))
+    with pytest.raises(EngineError, match="off the bus"):
+        worker.finish()
+    worker.close()
+    assert sink.records == []
 
 
 def test_once_told_to_be_enough_it_says_so_and_still_records_what_it_was_handed() -> None:

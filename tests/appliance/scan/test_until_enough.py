@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -12,17 +12,18 @@ from typing import cast
 import pytest
 
 from appliance.assays import load_assay
-from appliance.errors import Stopped
+from appliance.errors import JournalError, Stopped
 from appliance.journal import Journal
 from appliance.records import FieldRecord, Outcome
 from appliance.scan import scanner, until_enough
+from appliance.scan.captures import Capture
 from appliance.scan.events import ScanListener
-from appliance.scan.plan import Plan, Region, make_plan
-from appliance.scan.reader import Reader
+from appliance.scan.plan import Plan, PlannedField, Region, make_plan
+from appliance.scan.reader import IN_HAND, Reader
 from appliance.scan.rig import Meter, Rig
 from appliance.scan.until_enough import Recorded, scan_until_enough
 from appliance.settings import load_settings
-from tests.appliance.scan.test_reader import IN_HAND, RULES, FixedScorer, Sink, capture
+from tests.appliance.scan.test_reader import RULES, FixedScorer, Sink, capture
 from tests.appliance.verdict import slide_records as make
 
 ASSAY = load_assay("afb")
@@ -167,27 +168,81 @@ class Unmoved(Rig):
 def test_a_stop_that_came_while_homing_is_not_kept_waiting_by_the_survey(monkeypatch: pytest.MonkeyPatch) -> None:
     rig, stop = Unmoved(), threading.Event()
     monkeypatch.setattr(scanner, "survey", lambda *_, **__: pytest.fail("the slide was surveyed"))
+    reader = Reader(RUN, FixedScorer(), Sink(), RULES, queue_length=1, done=lambda _: None)
     stop.set()
     with pytest.raises(Stopped):
-        scanner.scan(rig, PLAN, set(), load_settings(), cast("Reader", Closed()), Told(), stop)
+        scanner.scan(rig, PLAN, set(), load_settings(), reader, Told(), stop)
     assert rig.retracted == 1
 
 
+def visiting(monkeypatch: pytest.MonkeyPatch, before_next: Callable[[], object] = lambda: None) -> None:
+    """Fields are captured without a microscope. before_next: called when a field has been handed over."""
+
+    def of(fields: Sequence[PlannedField]) -> Iterator[Capture]:
+        for field in fields:
+            yield capture(field.index)
+            before_next()
+
+    monkeypatch.setattr(scanner, "survey", lambda *_, **__: None)
+    monkeypatch.setattr(scanner, "Captures", lambda *_: SimpleNamespace(of=of))
+
+
+@pytest.mark.parametrize("queue_length", [1, 4])
 @pytest.mark.parametrize("enough_at", [0, 5, 38])
 def test_the_scan_loop_leaves_off_when_its_reader_has_enough_and_retracts(
-    enough_at: int, monkeypatch: pytest.MonkeyPatch
+    enough_at: int, queue_length: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rig = Unmoved()
-    captures = SimpleNamespace(of=lambda fields: (capture(field.index) for field in fields))
-    monkeypatch.setattr(scanner, "survey", lambda *_, **__: None)
-    monkeypatch.setattr(scanner, "Captures", lambda *_: captures)
-    sink, stop = Sink(), threading.Event()
+    rig, sink = Unmoved(), Sink()
+    visiting(monkeypatch)
     reader = Reader(
-        RUN, FixedScorer(), sink, RULES, queue_length=1, done=lambda _: None, suffices=lambda r: r.index >= enough_at
+        RUN,
+        FixedScorer(),
+        sink,
+        RULES,
+        queue_length=queue_length,
+        done=lambda _: None,
+        suffices=lambda record: record.index >= enough_at,
     )
-    scanner.scan(rig, PLAN, set(), load_settings(), reader, Told(), stop)
+    scanner.scan(rig, PLAN, set(), load_settings(), reader, Told(), threading.Event())
     indexes = [record.index for record, _, _ in sink.records]
     assert indexes == list(range(len(indexes)))
-    under_way = IN_HAND + 1  # and the one that was about to be handed over
-    assert enough_at < len(indexes) <= min(enough_at + 1 + under_way, len(PLAN.fields))
+    assert enough_at < len(indexes) <= min(enough_at + 1 + queue_length + IN_HAND, len(PLAN.fields))
     assert rig.retracted == 1
+
+
+def test_a_stop_does_not_hide_that_recording_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig, stop = Unmoved(), threading.Event()
+    sink = Sink(fails_at=0)
+
+    def stop_when_it_has_failed() -> None:
+        assert sink.failed.wait(timeout=30)
+        stop.set()
+
+    visiting(monkeypatch, stop_when_it_has_failed)
+    reader = Reader(RUN, FixedScorer(), sink, RULES, queue_length=4, done=lambda _: None)
+    with pytest.raises(JournalError, match="disk is full"):
+        scanner.scan(rig, PLAN, set(), load_settings(), reader, Told(), stop)
+    assert rig.retracted == 1
+
+
+def test_what_fails_after_a_stop_is_not_taken_for_a_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, stop = threading.Semaphore(0), threading.Event()
+
+    class Opens(Unmoved):
+        def retract(self) -> None:
+            super().retract()
+            gate.release(9)
+
+    visiting(monkeypatch, stop.set)
+    reader = Reader(RUN, FixedScorer(), Sink(gate, fails_at=1), RULES, queue_length=4, done=lambda _: None)
+    with pytest.raises(JournalError, match="disk is full"):
+        scanner.scan(Opens(), PLAN, set(), load_settings(), reader, Told(), stop)
+
+
+def test_after_a_stop_all_that_was_handed_over_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, sink = threading.Event(), Sink()
+    visiting(monkeypatch, stop.set)
+    reader = Reader(RUN, FixedScorer(), sink, RULES, queue_length=4, done=lambda _: None)
+    with pytest.raises(Stopped):
+        scanner.scan(Unmoved(), PLAN, set(), load_settings(), reader, Told(), stop)
+    assert [record.index for record, _, _ in sink.records] == [0, 1]

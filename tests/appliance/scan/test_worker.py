@@ -80,6 +80,15 @@ def test_a_failure_comes_out_of_every_one_before_it_also_while_they_wait() -> No
     assert gate.taken == [0]
 
 
+def test_one_that_has_ended_takes_nothing_more() -> None:
+    worker = Worker[int]("worker", lambda _: None, 1)
+    worker.finish()
+    with pytest.raises(RuntimeError, match="worker has ended"):
+        worker.put(1)
+    with pytest.raises(RuntimeError, match="worker has ended"):
+        worker.catch_up()
+
+
 def test_closing_lets_what_was_handed_over_be_done() -> None:
     seen: list[int] = []
     last = Worker[int]("last", seen.append, 1)

@@ -58,18 +58,18 @@ def test_each_answer_is_that_of_its_picture(cuda: FakeCuda, *, no_graphs: bool) 
 def test_three_pictures_are_under_way_at_once_and_answered_in_any_order(cuda: FakeCuda) -> None:
     with network(cuda) as net:
         for start in (0, 100):
-            tickets = [net.begin(picture(start + number)) for number in range(3)]
+            tickets = [net.enqueue(picture(start + number)) for number in range(3)]
             for number in (2, 0, 1):
                 assert said(net.answer(tickets[number], patience=lambda _: None)) == start + number
 
 
 def test_a_ticket_is_answered_once(cuda: FakeCuda) -> None:
     with network(cuda) as net:
-        ticket = net.begin(picture(1))
+        ticket = net.enqueue(picture(1))
         net.answer(ticket)
         with pytest.raises(StaleSlot):
             net.answer(ticket)
-        again = net.begin(picture(2))
+        again = net.enqueue(picture(2))
         assert again.slot == ticket.slot
         with pytest.raises(StaleSlot):
             net.answer(ticket)
@@ -86,7 +86,7 @@ def test_a_gpu_that_hangs_is_not_waited_for_without_end(cuda: FakeCuda, monkeypa
     monkeypatch.setattr("engines.tensorrt.network._DEADLINE_S", 0.0)
     with network(cuda) as net:
         cuda.polls = 10**9
-        ticket = net.begin(picture(3))
+        ticket = net.enqueue(picture(3))
         with pytest.raises(EngineFailed, match="has not answered"):
             net.answer(ticket)
 
@@ -97,16 +97,16 @@ def test_where_all_slots_are_taken_the_next_picture_waits_and_then_says_so(
     monkeypatch.setattr("engines.tensorrt.network._DEADLINE_S", 0.0)
     with network(cuda) as net:
         for value in range(3):
-            net.begin(picture(value))
+            net.enqueue(picture(value))
         with pytest.raises(EngineFailed, match="No frame slot"):
-            net.begin(picture(3))
+            net.enqueue(picture(3))
 
 
 @pytest.mark.parametrize("wrong", [np.zeros((1, 16, 23, 3), np.uint8), np.zeros((1, 16, 24, 3), np.float32)])
 def test_another_picture_than_the_engine_was_built_for_is_refused(cuda: FakeCuda, wrong: np.ndarray) -> None:
     with network(cuda) as net:
         with pytest.raises(EngineFailed, match="built for"):
-            net.begin(wrong)
+            net.enqueue(wrong)
         with pytest.raises(EngineFailed, match="reads 'picture'"):
             net.run(picture(0), "image", "maps")
 
@@ -141,7 +141,7 @@ def test_a_closed_engine_says_so(cuda: FakeCuda) -> None:
     with network(cuda) as net:
         net.close()
         with pytest.raises(EngineFailed, match="closed"):
-            net.begin(picture(0))
+            net.enqueue(picture(0))
 
 
 REFUSED: list[tuple[dict[str, object], str, bytes, type[EngineError], str]] = [
@@ -183,10 +183,10 @@ def test_a_run_that_the_driver_refuses_is_an_error_and_its_slot_is_not_used_agai
     with network(cuda) as net:
         cuda.fail = "launch"
         with pytest.raises(CudaError, match="launch"):
-            net.begin(picture(0))
+            net.enqueue(picture(0))
         cuda.fail = ""
-        tickets = {net.begin(picture(value)).slot for value in (1, 2)}
+        tickets = {net.enqueue(picture(value)).slot for value in (1, 2)}
         assert tickets == {1, 2}
         monkeypatch.setattr("engines.tensorrt.network._DEADLINE_S", 0.0)
         with pytest.raises(EngineFailed, match="No frame slot"):
-            net.begin(picture(3))
+            net.enqueue(picture(3))
