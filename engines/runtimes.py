@@ -41,7 +41,7 @@ class Runtime(Protocol):
         """What it runs on; None for the processor."""
 
     def check(self, package: EnginePackage, golden: Golden | None) -> None:
-        """Asked before anything is changed. golden: that the engine is to be tried on; None: some that fit will be had.
+        """Asked before anything is changed. golden: on which the engine is to be tried; None: some are drawn later.
 
         Raises BadGolden where they do not fit, and what keeps the camera from being asked.
         """
@@ -91,8 +91,8 @@ class CpuRuntime:
 class GpuRuntime:
     """TensorRT on a GPU.
 
-    frame: gives the size of the camera's pictures, for which engines are built. folder: for
-    timing caches and the log of the last build. workspace_mib: see `engines.tensorrt.build`.
+    frame: gives the size of the camera's pictures, for which engines are built. folder: for timing caches and the log
+    of the last build. workspace_mib: see `engines.tensorrt.build`.
     """
 
     def __init__(self, gpu: Gpu, frame: Callable[[], FrameSize], folder: Path, workspace_mib: int = 1024) -> None:

@@ -21,8 +21,8 @@ from appliance.cli.bench_planes import bench_planes
 from appliance.cli.bench_scan import bench_scan
 from appliance.cli.bench_stopping import bench_stopping
 from appliance.cli.bench_verdict import bench_verdict, bench_witness
-from appliance.cli.engine_installer import frame_size
 from appliance.cli.focus_plot import write_plot
+from appliance.cli.frame import frame_from
 from appliance.cli.plain_console import plain_console
 from appliance.cli.result import write_json
 from appliance.cli.scoring import runtime_record
@@ -119,8 +119,8 @@ def pipeline(
     """How near reading fields comes to the speed of a network that runs elsewhere, as on a GPU."""
     settings = load_settings()
     package = load_package(engine or shipped("serous", settings.optics.um_per_px))
-    size, times_ms = frame_size(settings, frame)(), _times_ms(network_ms)
-    _show(bench_pipeline(package, size, times_ms, fields, settings), json_path)
+    times_ms = _times_ms(network_ms)
+    _show(bench_pipeline(package, frame_from(frame), times_ms, fields, settings), json_path)
 
 
 @app.command()

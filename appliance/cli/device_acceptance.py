@@ -12,9 +12,8 @@ import typer
 import appliance
 from appliance.cli.build_progress import build_progress
 from appliance.cli.device_trial import PARTS, Trial, Wish
-from appliance.cli.engine_decision import Frame
-from appliance.cli.engine_installer import frame_size
 from appliance.cli.exits import Exit
+from appliance.cli.frame import Frame, frame_size
 from appliance.cli.options import Overrides, SettingsFile
 from appliance.cli.plain_console import plain_console
 from appliance.cli.scoring import present_gpu, runtime_record

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 import appliance
-from appliance.cli.engine_decision import Frame, Json, Who, Why, decision_of, keep_decision, slot_data
-from appliance.cli.engine_installer import fall_back, frame_size, installer_on
+from appliance.cli.engine_decision import Json, Who, Why, decision_of, keep_decision, slot_data
+from appliance.cli.engine_installer import fall_back, installer_on
+from appliance.cli.frame import Frame, frame_size
 from appliance.cli.options import Overrides, SettingsFile
 from appliance.cli.plain_console import plain_console
 from appliance.cli.result import write_json

@@ -18,7 +18,6 @@ from engines.slots.slot import Slot
 Who = Annotated[str | None, typer.Option(help="Who does this; asked for where it is not given.")]
 Why = Annotated[str | None, typer.Option(help="Why; asked for where it is not given.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write what was done here.")]
-Frame = Annotated[str | None, typer.Option(help="Size of the camera's pictures, as 1928x1208. Default: asks it.")]
 
 
 def decision_of(who: str | None, why: str | None, *, asked: bool) -> Decision:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from functools import cache, partial
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import typer
-
 from appliance.cli.build_progress import build_progress
+from appliance.cli.frame import frame_size
 from appliance.cli.golden_fields import drawn_golden
-from appliance.cli.hardware import open_camera
 from appliance.cli.plain_console import plain_console
 from appliance.cli.scoring import present_gpu, runtime_record, trial_of
 from appliance.journal import utc_now
@@ -25,7 +21,6 @@ from engines.cuda.probe import Gpu
 from engines.package import EnginePackage
 from engines.runtimes import CpuRuntime, GpuRuntime, Runtime
 from engines.slots.store import SlotStore
-from engines.tensorrt.signature import FrameSize
 
 
 @contextmanager
@@ -60,23 +55,3 @@ def fall_back(store: SlotStore, settings: Settings) -> None:
     """What failed its trial is not built upon."""
     for name in store.names():
         store.watch(name, trial_of(settings), who="update", now=utc_now())
-
-
-def frame_size(settings: Settings, frame: str | None) -> Callable[[], FrameSize]:
-    """Gives the size as it was said, or as the camera says, which is asked once, when the size is needed first.
-
-    Raises BadParameter at once for what is no size; what is given raises SettingsError, DeviceError.
-    """
-    if frame is None:
-        return cache(partial(_of_camera, settings))
-    found = re.fullmatch(r"(\d{2,5})x(\d{2,5})", frame)
-    if found is None:
-        raise typer.BadParameter("give width and height in pixels, as 1928x1208", param_hint="--frame")
-    size = FrameSize(height_px=int(found[2]), width_px=int(found[1]))
-    return lambda: size
-
-
-def _of_camera(settings: Settings) -> FrameSize:
-    with closing(open_camera(settings)) as camera:
-        info = camera.info()
-    return FrameSize(info.height_px, info.width_px)

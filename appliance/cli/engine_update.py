@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 import appliance
-from appliance.cli.engine_decision import Frame, Json, Who, Why, decision_of, keep_decision
+from appliance.cli.engine_decision import Json, Who, Why, decision_of, keep_decision
 from appliance.cli.engine_installer import fall_back, installer_on
+from appliance.cli.frame import Frame
 from appliance.cli.options import Overrides, SettingsFile
 from appliance.cli.plain_console import plain_console
 from appliance.cli.result import write_json

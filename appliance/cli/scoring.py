@@ -8,11 +8,11 @@ which are nobody's, unless the site has allowed more.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.assays.model import Assay
+from appliance.assays import Assay, known_assays, load_assay
 from appliance.errors import ApplianceError, SettingsError
 from appliance.journal import utc_now
 from appliance.settings.model import Settings
@@ -21,8 +21,6 @@ from engines.cuda.probe import Gpu, GpuAbsent, probe
 from engines.onnx_cpu import OnnxCpuScorer
 from engines.package import EnginePackage, load_package, shipped
 from engines.runtimes import GPU_KIND, CpuRuntime, frame_of, is_built, open_built, what_changed
-from engines.slots.errors import SlideInProgress
-from engines.slots.lock import taking_turns
 from engines.slots.slot import Slot
 from engines.slots.store import SlotStore
 from engines.slots.trial import Trial
@@ -127,6 +125,12 @@ def scorer(settings: Settings, assay: Assay) -> Iterator[OpenEngine]:
             yield OpenEngine(package, loaded, trial_of(settings), store if slot else None, frame)
 
 
+def assays_read(settings: Settings) -> list[Assay]:
+    """Those that are read at the magnification in force; the scanner loads the network of each when it starts."""
+    known = [load_assay(name) for name in known_assays()]
+    return [assay for assay in known if settings.optics.magnification in assay.magnifications]
+
+
 def count_restart(settings: Settings, assay: Assay | None) -> list[str]:
     """Hold a hang or crash of the scanner against the engine on trial that reads the assay; without one, against each.
 
@@ -135,9 +139,9 @@ def count_restart(settings: Settings, assay: Assay | None) -> list[str]:
     if not settings.engines.slots.is_dir():
         return []
     store = SlotStore(settings.engines.slots)
-    with taking_turns(settings.engines.slots), store.updating():
-        slot = None if assay is None else installed_for(store, settings, assay)
-        names = store.names() if assay is None else [slot.name] if slot else []
+    with store.updating():
+        used = [_used_for(store, settings, one) for one in ([assay] if assay else assays_read(settings))]
+        names = sorted({slot.name for slot in used if slot is not None})
         for name in names:
             store.scanner_restarted(name)
     return names
@@ -145,28 +149,29 @@ def count_restart(settings: Settings, assay: Assay | None) -> list[str]:
 
 @contextmanager
 def _watched(settings: Settings) -> Iterator[SlotStore]:
-    """The engines installed here, held for reading after those that failed their trial have fallen back.
-
-    Where two start at the same moment, one waits until the other reads. Raises UpdateUnderWay, NotWritten.
-    """
+    """The engines installed here, held for reading after those that failed their trial have fallen back."""
     store = SlotStore(settings.engines.slots)
-    with ExitStack() as held:
-        with taking_turns(settings.engines.slots):
-            if store.names():
-                with suppress(SlideInProgress), store.updating():  # whoever reads a slide has looked before
-                    for name in store.names():
-                        store.watch(name, trial_of(settings), who=WHO, now=utc_now())
-            held.enter_context(store.reading())
+    with store.looked_after(trial_of(settings), who=WHO, now=utc_now()):
         yield store
+
+
+def _named(settings: Settings, assay: Assay) -> Path | None:
+    """The package that the settings name."""
+    named: Path | None = getattr(settings.engines, assay.name, None)
+    return named
+
+
+def _used_for(store: SlotStore, settings: Settings, assay: Assay) -> Slot | None:
+    """The slot whose engine reads this assay's slides; None where the settings name another, or none is installed."""
+    return None if _named(settings, assay) is not None else installed_for(store, settings, assay)
 
 
 def _chosen(store: SlotStore, settings: Settings, assay: Assay) -> tuple[Path, Slot | None]:
     """The package's folder, and the slot in which it lies, if it does."""
-    named: Path | None = getattr(settings.engines, assay.name, None)
-    if named is not None:
-        return named, None
-    slot = installed_for(store, settings, assay)
-    return (shipped(assay.name, settings.optics.um_per_px) if slot is None else slot.package), slot
+    slot = _used_for(store, settings, assay)
+    if slot is not None:
+        return slot.package, slot
+    return _named(settings, assay) or shipped(assay.name, settings.optics.um_per_px), None
 
 
 def _allowed_runtime(settings: Settings, package: EnginePackage, slot: Slot | None) -> Open:

@@ -13,11 +13,11 @@ from urllib.parse import quote
 import numpy as np
 import typer
 
-from appliance.assays import Assay, known_assays, load_assay
+from appliance.assays import Assay, load_assay
 from appliance.cli.options import Overrides, SettingsFile
 from appliance.cli.plain_console import plain_console
 from appliance.cli.reading import Order, read_slide
-from appliance.cli.scoring import count_restart, scorer
+from appliance.cli.scoring import assays_read, count_restart, scorer
 from appliance.cli.signals import stop_on_signal
 from appliance.journal import utc_now
 from appliance.scan.events import ScanListener
@@ -67,7 +67,7 @@ def ended(settings_file: SettingsFile = None, overrides: Overrides = None) -> No
     if result not in {_WATCHDOG, *_AT_ANY_TIME}:
         return
     settings = load_settings(settings_file, overrides or [])
-    # The watchdog watches readings. What ended otherwise may have been a start, which loads the networks of all assays.
+    # The watchdog watches readings. What ended otherwise may have been a start, which loads the network of each assay.
     assay = _assay_in_hand(settings) if result == _WATCHDOG else None
     for name in count_restart(settings, assay):
         plain_console().print(f"That the scanner ended by {result} counts against {name}, if it is on trial.")
@@ -88,11 +88,8 @@ def self_test(settings: Settings, begin: Callable[[str], None]) -> None:
 
     begin: called before each, with what is done. Raises SettingsError, EngineError.
     """
-    for name in known_assays():
-        assay = load_assay(name)
-        if settings.optics.magnification not in assay.magnifications:
-            continue
-        begin(f"loading and trying the network for {name}")
+    for assay in assays_read(settings):
+        begin(f"loading and trying the network for {assay.name}")
         with scorer(settings, assay) as opened:
             frame = opened.frame or _REFERENCE
             empty = np.full((frame.height_px, frame.width_px, 3), 240, dtype=np.uint8)

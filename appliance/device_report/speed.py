@@ -94,7 +94,7 @@ def speed_section(speed: Speed) -> Section:
         Fact("end_to_end_vs_engine_only", "End-to-end ÷ engine-only", speed.ratio),
         Fact("ideal_ms", "Ideal: the slowest of three stages", _ms(speed.ideal_s), "ms"),
         Fact("ideal_vs_end_to_end", "Ideal ÷ end-to-end, in time", speed.ideal_s / speed.end_to_end.median_s),
-        Fact("fields", "Fields measured, each way", speed.fields),
+        Fact("fields", "Fields measured each way, at least", speed.fields),
     )
     rows = (
         ("engine_only", "the network alone", speed.engine_only),

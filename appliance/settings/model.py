@@ -157,7 +157,8 @@ class EnginesSection(StrictModel):
     cpu_allowed: patients' slides may be read on the processor where there is no GPU; each verdict then says so.
     slots: folder of the engines that were installed on this device. trust_root: root.json of whose releases are taken.
     good_after: slides that a new engine has to bring to their end before it is good; with more than failed_allowed
-    slides that do not come to theirs, or more than restarts_allowed restarts after hangs or crashes, it falls back.
+    slides that do not come to theirs, or more than restarts_allowed restarts after hangs or crashes, it
+    falls back. A stop that does not come to its end in time is a hang.
     workspace_mib: memory that TensorRT may use while it builds.
     """
 

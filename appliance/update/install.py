@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from appliance.update.errors import NotAccepted
+from engines.acceptance.belonging import check_belongs
 from engines.acceptance.golden import Golden, load_golden
 from engines.acceptance.report import Report
 from engines.acceptance.run import accept
@@ -85,6 +86,14 @@ class Installer:
         self._tell = tell
         self._progress = progress
 
+    def check(self, candidate: Candidate) -> Golden | None:
+        """What can be said of it without a device: its golden fields, None where it has none. Raises BadGolden."""
+        if candidate.golden is None:
+            return None
+        golden = load_golden(candidate.golden)
+        check_belongs(load_package(candidate.package), golden)
+        return golden
+
     def install(self, candidate: Candidate, decision: Decision) -> Slot:
         """The slot in use from now on. Call it inside `store.updating()`.
 
@@ -94,7 +103,7 @@ class Installer:
         same update may be tried again.
         """
         who, why = decision.who, decision.why
-        golden = None if candidate.golden is None else load_golden(candidate.golden)
+        golden = self.check(candidate)
         self._runtime.check(load_package(candidate.package), golden)
         slot = self._store.stage(
             candidate.package,
@@ -109,7 +118,7 @@ class Installer:
         if slot.state is State.STAGED:
             slot = self._built(slot, package, decision)
         if slot.state is State.BUILT:
-            slot = self._accepted(slot, package, golden or candidate.draw, decision)
+            slot = self._accepted(slot, package, lambda: golden or candidate.draw(package), decision)
         # Also one that is good already: it may lie in the slot that is not in use.
         slot = self._store.activate(slot, who=who, why=why, now=self._now())
         self._tell(f"{slot.record.title} is in use, {'on trial' if slot.state is State.ACTIVE else slot.state.value}.")
@@ -122,10 +131,10 @@ class Installer:
             files = self._runtime.build(package, self._progress)
         return self._store.built(slot, files, who=decision.who, why=decision.why, now=self._now())
 
-    def _accepted(self, slot: Slot, package: EnginePackage, golden: Golden | Draw, decision: Decision) -> Slot:
+    def _accepted(self, slot: Slot, package: EnginePackage, golden: Callable[[], Golden], decision: Decision) -> Slot:
         self._tell(f"Trying {package.title} on its golden fields.")
         with self._rejecting(slot, decision):
-            report = self._tried(slot, package, golden if isinstance(golden, Golden) else golden(package))
+            report = self._tried(slot, package, golden())
             for check in report.checks:
                 self._tell(f"  {'passed' if check.passed else 'FAILED'}: {check.sentence}")
             if not report.passed:

@@ -5,7 +5,7 @@ good older one still works.
 
 Of several versions of a package, the newest that this application can run is taken. The newest on the stick is what its
 maker wants, and is installed whatever the device has. An older one, taken as the newest needs a newer application, is
-installed only if it is newer than what the device has: nobody has asked to go back.
+installed only if it is newer than what the device has: an update never goes back to an older version unasked.
 """
 
 from __future__ import annotations
@@ -89,10 +89,13 @@ def update_from(
             why = _passed_over(choice)
             try:
                 with _unpacked(offer, package, scratch, tell) as folder:
-                    outcome = Outcome(package.name, release_of(package), Fate.WOULD_INSTALL, why)
-                    if not wish.dry_run:
-                        installer.install(_candidate(package, folder, golden_fields, offer.key_ids), decision)
-                        outcome = Outcome(package.name, release_of(package), Fate.INSTALLED, why)
+                    candidate = _candidate(package, folder, golden_fields, offer.key_ids)
+                    if wish.dry_run:
+                        installer.check(candidate)
+                    else:
+                        installer.install(candidate, decision)
+                    fate = Fate.WOULD_INSTALL if wish.dry_run else Fate.INSTALLED
+                    outcome = Outcome(package.name, release_of(package), fate, why)
             except (EngineError, ApplianceError, DeviceError) as error:  # also a camera that is asked for its size
                 outcome = Outcome(package.name, release_of(package), Fate.REFUSED, error.what, error)
         tell(f"{outcome.package}: {outcome.fate.value}{f', {outcome.why}' if outcome.why else ''}")

@@ -18,10 +18,11 @@ _PATIENCE_S, _PAUSE_S = 5.0, 0.05
 
 @contextmanager
 def taking_turns(root: Path, pause: Callable[[float], None] = time.sleep) -> Iterator[None]:
-    """Held by whoever looks after the slots in folder `root` before a slide; a second one waits for it, 5 s at most.
+    """Held while `SlotsLock` of folder `root` is taken, for a moment; a second one waits for its turn, 5 s at most.
 
-    It holds `SlotsLock` as an update does, but only for a moment: who meets that lock inside its own turn has met a
-    real update, and need not wait for it. pause: sleeps so many seconds. Raises UpdateUnderWay, NotWritten.
+    A scanner that looks after the slots before a slide holds the lock as an update does, but only within its turn. So
+    whoever finds it taken in a turn of its own has met a real update, and need not wait for that. pause: sleeps so many
+    seconds. Raises UpdateUnderWay, NotWritten.
     """
     path = root / ".turns"
     with _opened(path) as handle:
@@ -50,7 +51,7 @@ class SlotsLock:
                     yield
             elif _taken(handle, fcntl.LOCK_SH):  # whoever holds it shares it: a scanner
                 raise SlideInProgress(
-                    f"A slide is being read with the engines in {self._path.parent}.",
+                    f"A slide is being read with the engines in {self._path.parent}, or the scanner is starting.",
                     remedy="Wait for its verdict, or end it, then try again.",
                 )
             else:

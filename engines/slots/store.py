@@ -12,14 +12,14 @@ that was replaced before it was good. What is left in either way is rejected.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 from engines.package import load_package
-from engines.slots.errors import BadSlot
-from engines.slots.lock import SlotsLock
+from engines.slots.errors import BadSlot, SlideInProgress
+from engines.slots.lock import SlotsLock, taking_turns
 from engines.slots.pair import Pair, write_step
 from engines.slots.record import Decision, Record, State, step
 from engines.slots.slot import (
@@ -49,9 +49,28 @@ class SlotStore:
         self._root = root
         self._lock = SlotsLock(root / ".lock")
 
-    def updating(self) -> AbstractContextManager[None]:
-        """Held while slots are changed. Raises UpdateUnderWay, or SlideInProgress."""
-        return self._lock.updating()
+    @contextmanager
+    def updating(self) -> Iterator[None]:
+        """Held while slots are changed; waits for who is about to read. Raises UpdateUnderWay, or SlideInProgress."""
+        with ExitStack() as held:
+            with taking_turns(self._root):
+                held.enter_context(self._lock.updating())
+            yield
+
+    @contextmanager
+    def looked_after(self, trial: Trial, *, who: str, now: datetime) -> Iterator[None]:
+        """`reading`, before which what failed its trial has fallen back, unless a slide is being read already.
+
+        Where two begin at the same moment, one waits until the other reads. Raises UpdateUnderWay.
+        """
+        with ExitStack() as held:
+            with taking_turns(self._root):
+                if self.names():
+                    with suppress(SlideInProgress), self._lock.updating():
+                        for name in self.names():
+                            self.watch(name, trial, who=who, now=now)
+                held.enter_context(self.reading())
+            yield
 
     def reading(self) -> AbstractContextManager[None]:
         """Held from before a slide's engine is opened to the slide's end. Raises UpdateUnderWay."""

@@ -12,15 +12,15 @@ from appliance.cli.app import run
 
 def speeds(tmp_path: Path, network_ms: str) -> list[dict[str, float]]:
     path = tmp_path / "pipeline.json"
-    options = ["--network-ms", network_ms, "--fields", "20", "--frame", "512x384", "--json", str(path)]
+    options = ["--network-ms", network_ms, "--fields", "5", "--frame", "512x384", "--json", str(path)]
     assert run(["bench", "pipeline", *options]) == 0
     found: list[dict[str, float]] = json.loads(path.read_text(encoding="utf-8"))["speeds"]
     return found
 
 
 def test_a_network_never_answers_faster_than_said_and_what_else_there_is_can_be_the_slower(tmp_path: Path) -> None:
-    slow, none = speeds(tmp_path, "80,0.001")
-    for row, each_ms in ((slow, 80.0), (none, 0.001)):
+    slow, none = speeds(tmp_path, "150,0.001")
+    for row, each_ms in ((slow, 150.0), (none, 0.001)):
         assert row["network_ms"] == each_ms
         assert min(row["engine_only_ms"], row["end_to_end_ms"]) >= 0.95 * each_ms, "but for a turn's ends"
         assert row["end_to_end_vs_engine_only"] == pytest.approx(row["engine_only_ms"] / row["end_to_end_ms"])

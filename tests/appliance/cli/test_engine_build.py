@@ -14,12 +14,11 @@ import appliance
 from appliance.cli import engine_build, engine_installer
 from appliance.cli.exits import Exit
 from engines import runtimes
-from engines.acceptance.belonging import check_sizes
 from engines.acceptance.golden import Golden, load_golden
 from engines.fingerprint import Fingerprint
 from engines.onnx_cpu import OnnxCpuScorer
 from engines.package import EnginePackage
-from engines.runtimes import open_built
+from engines.runtimes import GpuRuntime, open_built
 from engines.slots.slot import ACCEPTANCE, Slot
 from engines.tensorrt.signature import FrameSize
 from tests.appliance.cli.engine_site import ABSENT, FRAME, WHO, Site, put_gpu
@@ -47,8 +46,7 @@ class RunsPlans(BuildsPlans):
     """It also opens what it built, and knows the camera's size."""
 
     def check(self, package: EnginePackage, golden: Golden | None) -> None:
-        if golden is not None:
-            check_sizes(package, golden, self.frame)
+        GpuRuntime(ORIN, lambda: self.frame, Path()).check(package, golden)
 
     def open(self, package: EnginePackage, engine: Path | None) -> OnnxCpuScorer:
         return open_built(package, engine)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from appliance.cli import engine_installer
+from appliance.cli import engine_installer, frame
 from appliance.cli.exits import Exit
 from appliance.cli.hardware import open_camera
 from appliance.settings import Settings
@@ -100,8 +100,8 @@ def slide_in_another_process(site: Site) -> Iterator[None]:
 
 
 def only_locks(found: dict[str, bytes]) -> bool:
-    """Whether nothing is there but the lock, which holds nothing."""
-    return found.keys() <= {"engines/.lock"} and not any(found.values())
+    """Whether nothing is there but locks, which hold nothing."""
+    return found.keys() <= {"engines/.lock", "engines/.turns"} and not any(found.values())
 
 
 def test_a_stick_is_installed_and_what_was_done_is_told_and_kept(
@@ -150,6 +150,20 @@ def test_a_dry_run_changes_no_byte(site: Site, stick: Path, newer: Path, capsys:
     (outcome,) = site.result["outcomes"]
     assert (site.result["dry_run"], outcome["fate"]) == (True, "would be installed")
     assert "redness-2.0.0.tar: would be installed" in capsys.readouterr().out
+
+
+def test_a_dry_run_refuses_what_an_update_would_refuse_without_a_device(
+    site: Site, maker: Maker, engine: Engine, tmp_path: Path
+) -> None:
+    foreign = engine.version(tmp_path / "foreign", "3.0.0").with_golden_of_another_network()
+    release(maker, foreign)
+    foreign_stick = maker.export(tmp_path / "foreign stick")
+    for more in (["--dry-run"], []):
+        assert site.update(foreign_stick, *more) == Exit.ENGINE
+        (outcome,) = site.result["outcomes"]
+        assert outcome["fate"] == "refused"
+        assert "of the network 000000000000" in outcome["why"]
+    assert site.standing() == {"in use": ""}
 
 
 def test_a_stick_that_is_refused_changes_no_engine_and_stands_in_the_audit_trail(
@@ -285,7 +299,7 @@ def test_where_golden_fields_are_drawn_the_camera_is_asked_once_for_its_size(
         return opened[-1]
 
     monkeypatch.setattr(engine_installer, "drawn_golden", drawn)
-    monkeypatch.setattr(engine_installer, "open_camera", camera)
+    monkeypatch.setattr(frame, "open_camera", camera)
     (tmp_path / "pictures").mkdir()
     cv2.imwrite(str(tmp_path / "pictures" / "1.png"), np.full((96, 128, 3), 150, np.uint8))
     site.settings += ["camera.kind=replay", f"camera.address={tmp_path / 'pictures'}"]

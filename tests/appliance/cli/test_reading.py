@@ -19,7 +19,7 @@ from appliance.errors import JournalError
 from appliance.journal import Journal, JournalReader
 from appliance.scan import until_enough
 from appliance.scan.plan import Plan
-from appliance.scan.reader import Reader
+from appliance.scan.reader import IN_HAND, Reader
 from appliance.scan.rig import Rig
 from appliance.settings import Settings, load_settings
 from drivers.camera.frame import CameraInfo, CameraSettings, PixelFormat
@@ -103,7 +103,7 @@ def test_the_verdict_of_a_reading_that_ended_early_counts_all_that_was_recorded(
     told = Told()
     done = read(settings, tmp_path, told)
     visited = len(done.fields)
-    assert LOOK <= visited <= LOOK + settings.scan.queue_length + 1
+    assert LOOK <= visited <= LOOK + settings.scan.queue_length + IN_HAND
     assert [record.index for record in done.fields] == list(range(visited))
     assert told.ended == [visited]
     assert (done.verdict.category, done.verdict.stopped_early) == ("3+", True)

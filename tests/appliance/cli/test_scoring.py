@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from appliance.assays import load_assay
-from appliance.cli import reading, scoring
+from appliance.cli import reading
 from appliance.cli.exits import Exit
 from appliance.cli.reading import Order, read_slide
 from appliance.cli.scoring import engine_folder, scorer
@@ -34,6 +34,7 @@ from engines.fingerprint import Build
 from engines.onnx_cpu import OnnxCpuScorer
 from engines.package import EnginePackage, load_package, shipped
 from engines.runtimes import CpuRuntime
+from engines.slots import store as slot_store
 from engines.slots.errors import UpdateUnderWay
 from engines.slots.lock import taking_turns
 from engines.slots.slot import Slot
@@ -251,6 +252,21 @@ def test_a_hang_is_held_against_the_engine_on_trial_that_was_reading(
     assert in_use(site.loaded)[0] == f"redness {left}"
 
 
+@pytest.mark.parametrize("elsewhere", ["optics.um_per_px=5", "named"])
+def test_what_the_scanner_does_not_load_bears_no_part_in_its_end(
+    site: Site, engine: Engine, newer: Engine, monkeypatch: pytest.MonkeyPatch, elsewhere: str
+) -> None:
+    install(site, engine)
+    read_slides(site.store)
+    install(site, newer)
+    here = list(site.settings)
+    site.settings = [*here, f"engines.afb={engine.package}" if elsewhere == "named" else elsewhere]
+    monkeypatch.setenv("SERVICE_RESULT", "core-dump")
+    assert site.run("serve", "ended") == Exit.VERDICT
+    site.settings = here
+    assert in_use(site.loaded)[0] == "redness 2.0.0"
+
+
 def test_a_hang_counts_also_where_the_note_of_the_slide_cannot_be_read(
     site: Site, engine: Engine, newer: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,7 +318,7 @@ def test_while_an_update_runs_no_slide_is_read_and_nobody_waits_for_it(
 ) -> None:
     install(site, engine)
     never = partial(taking_turns, pause=lambda _: pytest.fail("waited for an update"))
-    monkeypatch.setattr(scoring, "taking_turns", never)
+    monkeypatch.setattr(slot_store, "taking_turns", never)
     with site.store.updating():
         with pytest.raises(UpdateUnderWay), scorer(site.loaded, AFB):
             pass
@@ -331,7 +347,7 @@ def test_of_two_scans_that_start_at_once_the_second_waits_until_the_first_has_lo
             go_on.set()
             waited.append(first.result(20)[0])
 
-        monkeypatch.setattr(scoring, "taking_turns", partial(taking_turns, pause=pause))
+        monkeypatch.setattr(slot_store, "taking_turns", partial(taking_turns, pause=pause))
         assert in_use(site.loaded)[0] == "redness 1.2.3"
     assert waited == ["redness 1.2.3"]
 

@@ -202,6 +202,14 @@ def test_golden_fields_that_cannot_be_had_change_nothing(device: Device, engine:
     assert device.standing() == {"in use": ""}
 
 
+def test_golden_fields_of_another_network_change_nothing(device: Device, engine: Engine, newer: Engine) -> None:
+    install(device, engine)
+    with pytest.raises(BadGolden, match="of the network 000000000000"):
+        install(device, newer.with_golden_of_another_network(), "r2")
+    assert device.standing() == {"1.2.3": "active", "in use": "1.2.3"}
+    assert device.runtime.builds == 1
+
+
 def test_a_release_that_is_built_again_and_again_is_still_known_by_its_origin() -> None:
     once = built_again("afb-zn-1.0.0.tar sha256:0a", NOW)
     assert once == "afb-zn-1.0.0.tar sha256:0a, built again 2026-11-28T09:30:00Z"
