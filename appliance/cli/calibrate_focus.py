@@ -13,6 +13,7 @@ import typer
 from appliance.assays import Assay, load_assay
 from appliance.cli.exits import Exit
 from appliance.cli.hardware import focus_curve, hardware
+from appliance.cli.options import Overrides, SettingsFile
 from appliance.cli.plain_console import plain_console
 from appliance.cli.reading import plan_for
 from appliance.cli.result import write_json
@@ -48,8 +49,8 @@ class Calibration:
 
 def focus(
     assay: Annotated[str, typer.Option(help="Kind of slide on the stage: serous or afb.")] = "serous",
-    settings_file: Annotated[Path | None, typer.Option("--settings", help="Settings file (YAML).")] = None,
-    overrides: Annotated[list[str] | None, typer.Option("--set", help="One setting as section.key=value.")] = None,
+    settings_file: SettingsFile = None,
+    overrides: Overrides = None,
     fields: Annotated[int, typer.Option(help="Fields to take through focus.", min=FEWEST_FIELDS)] = FIELDS,
     twin: Annotated[bool, typer.Option("--twin", help="Calibrate the digital twin, started for this.")] = False,
     seed: Annotated[int, typer.Option(help="Twin: which slide.", min=0)] = 1,

@@ -14,6 +14,7 @@ import typer
 from appliance.assays import Assay, load_assay
 from appliance.cli.calibrate_focus import NotCalibrated, Told
 from appliance.cli.hardware import hardware, settle_file
+from appliance.cli.options import Overrides, SettingsFile
 from appliance.cli.plain_console import plain_console
 from appliance.cli.reading import plan_for
 from appliance.cli.result import write_json
@@ -32,8 +33,8 @@ from drivers.camera.frame import CameraSettings
 
 def settle(
     assay: Annotated[str, typer.Option(help="Kind of slide on the stage: serous or afb.")] = "serous",
-    settings_file: Annotated[Path | None, typer.Option("--settings", help="Settings file (YAML).")] = None,
-    overrides: Annotated[list[str] | None, typer.Option("--set", help="One setting as section.key=value.")] = None,
+    settings_file: SettingsFile = None,
+    overrides: Overrides = None,
     twin: Annotated[bool, typer.Option("--twin", help="Calibrate the digital twin, started for this.")] = False,
     seed: Annotated[int, typer.Option(help="Twin: which slide.", min=0)] = 1,
     magnification: Annotated[int | None, typer.Option(help="450 or 900; default: the assay's first.")] = None,

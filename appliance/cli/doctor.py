@@ -17,6 +17,7 @@ from appliance.assays import known_assays, load_assay
 from appliance.cli.exits import Exit
 from appliance.cli.hardware import axial_curve, focus_curve, learned_waits, open_camera, settle_file
 from appliance.cli.hub_session import local_hub
+from appliance.cli.options import Overrides, SettingsFile
 from appliance.cli.plain_console import plain_console
 from appliance.cli.result import write_json
 from appliance.cli.scoring import scorer
@@ -51,8 +52,8 @@ class Check:
 
 
 def doctor(
-    settings_file: Annotated[Path | None, typer.Option("--settings", help="Settings file (YAML).")] = None,
-    overrides: Annotated[list[str] | None, typer.Option("--set", help="One setting as section.key=value.")] = None,
+    settings_file: SettingsFile = None,
+    overrides: Overrides = None,
     twin: Annotated[bool, typer.Option("--twin", help="Check against the twin and a hub started for this.")] = False,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the checks here.")] = None,
 ) -> None:

@@ -8,4 +8,6 @@ from typing import Annotated
 import typer
 
 SettingsFile = Annotated[Path | None, typer.Option("--settings", help="Settings file (YAML).")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="One setting as section.key=value. Repeatable.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="One setting as section.key=value, e.g. scan.fields=80. Repeatable.")
+]

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from appliance.assays import Assay, load_assay
 from appliance.cli.hub_session import local_hub, sender
+from appliance.cli.options import Overrides, SettingsFile
 from appliance.cli.plain_console import plain_console
 from appliance.cli.progress import progress_bar
 from appliance.cli.reading import Order, SlideReading, read_slide
@@ -31,10 +32,8 @@ RECEIPT_WAIT_S = 20.0
 
 def scan(
     assay: Annotated[str, typer.Option(help="What to look for: serous, afb, or the path of an assay file.")] = "serous",
-    settings_file: Annotated[Path | None, typer.Option("--settings", help="Settings file (YAML).")] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="One setting, e.g. --set focus.search_um=80. Repeatable.")
-    ] = None,
+    settings_file: SettingsFile = None,
+    overrides: Overrides = None,
     accession: Annotated[str | None, typer.Option(help="The laboratory's number for the case.")] = None,
     slide: Annotated[str, typer.Option(help="Which slide of the case.")] = "A1",
     operator: Annotated[str, typer.Option(help="Who scans.")] = "operator",
