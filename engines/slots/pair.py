@@ -104,7 +104,7 @@ class Pair:
         there = []
         for side in SIDES:
             folder = self._folder / side
-            if used is not None and used.folder == folder:
+            if not folder.exists() or (used is not None and used.folder == folder):
                 continue
             try:
                 slot = open_slot(folder)
@@ -115,9 +115,9 @@ class Pair:
             if slot.state is State.GOOD or (slot.state is State.ACCEPTED and slot.record.was_active):
                 return slot
             last = slot.record.history[-1]
-            there.append(f"{folder} holds {slot.record.title}, {last.state.value}: {last.why}")
+            there.append(f"{folder} holds {slot.record.title}, {last.state.value} ({last.why.rstrip('.')}).")
         raise NothingToGoBackTo(
-            f"There is no engine {self._folder.name} to go back to. {' '.join(there)}",
+            " ".join([f"There is no engine {self._folder.name} to go back to.", *there]),
             remedy="Install the earlier release from its stick.",
         )
 

@@ -113,7 +113,7 @@ def test_an_operator_goes_back_once_and_is_told_when_there_is_no_more(store: Slo
     assert standing(store) == {"r1": "good", "r2": "rejected", "in use": "r1"}
     last = store.slots(NAME)[1].record.history[-1]
     assert (last.who, last.why) == ("J. Doe", "misses bacilli")
-    with pytest.raises(NothingToGoBackTo, match=r"b holds afb-zn 1\.2\.0, rejected: misses bacilli"):
+    with pytest.raises(NothingToGoBackTo, match=r"b holds afb-zn 1\.2\.0, rejected \(misses bacilli\)\."):
         roll_back(store)
     assert standing(store) == {"r1": "good", "r2": "rejected", "in use": "r1"}
 
@@ -133,13 +133,13 @@ def test_an_operator_never_goes_back_to_an_engine_that_was_not_used_yet(store: S
     make_good(store, releases[0])
     with store.updating():
         accept(store, build(store, stage(store, releases[1])))
-    with pytest.raises(NothingToGoBackTo, match=r"b holds afb-zn 1\.2\.0, accepted: all passed"):
+    with pytest.raises(NothingToGoBackTo, match=r"b holds afb-zn 1\.2\.0, accepted \(all passed\)\."):
         roll_back(store)
     assert in_use(store) == "r1"
 
 
 def test_with_one_engine_only_there_is_nothing_to_go_back_to(store: SlotStore, releases: list[Path]) -> None:
     make_good(store, releases[0])
-    with pytest.raises(NothingToGoBackTo, match=r"b.slot\.json cannot be read: No such file"):
+    with pytest.raises(NothingToGoBackTo, match=r"no engine afb-zn to go back to\. Install"):
         roll_back(store)
     assert standing(store) == {"r1": "good", "in use": "r1"}
