@@ -61,7 +61,7 @@ def _common(
 def app_for(arguments: Sequence[str]) -> typer.Typer:
     """With the command that is called, or with all of them where none is, as help lists them.
 
-    Importing all takes seconds on a small device, and much memory in a service that needs little.
+    Importing all takes a while, and memory that a service like the uplink has no use for.
     """
     app = typer.Typer(
         name="cytoscan", help=_HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Annotated
 
@@ -18,12 +17,11 @@ from appliance.cli.result import write_json
 from appliance.cli.scoring import present_gpu, why_not_on_gpu
 from appliance.journal import utc_now
 from appliance.settings import Settings, load_settings
-from appliance.update.install import Candidate, built_again, origin
+from appliance.update.install import Candidate, Draw, built_again, origin
 from appliance.update.versions import version_order
-from engines.acceptance.golden import Golden
 from engines.cuda.probe import GpuAbsent
 from engines.errors import BadPackage
-from engines.package import EnginePackage, load_package, shipped_as
+from engines.package import load_package, shipped_as
 from engines.runtimes import frame_of
 from engines.slots.slot import Slot
 from engines.slots.store import SlotStore
@@ -64,7 +62,7 @@ def build(
         write_json(json_path, slot_data(made, in_use=True))
 
 
-def _candidate(name: str, used: Slot | None, draw: Callable[[EnginePackage], Golden]) -> Candidate:
+def _candidate(name: str, used: Slot | None, draw: Draw) -> Candidate:
     """What is in use, with the golden fields and the keys of its release; the shipped package where nothing is.
 
     Also where an older one is in use that was shipped: then the application was renewed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +15,7 @@ from appliance.cli.plain_console import plain_console
 from appliance.cli.scoring import present_gpu, runtime_record, trial_of
 from appliance.journal import utc_now
 from appliance.settings import Settings
-from appliance.update.install import Installer
+from appliance.update.install import Draw, Installer
 from engines.acceptance.golden import Golden
 from engines.cuda.probe import Gpu
 from engines.package import EnginePackage
@@ -24,9 +24,7 @@ from engines.slots.store import SlotStore
 
 
 @contextmanager
-def installer_on(
-    settings: Settings, store: SlotStore, frame: str | None
-) -> Iterator[tuple[Installer, Callable[[EnginePackage], Golden]]]:
+def installer_on(settings: Settings, store: SlotStore, frame: str | None) -> Iterator[tuple[Installer, Draw]]:
     """What installs here, and draws golden fields of the camera's size for packages that bring none."""
     console = plain_console()
     size = frame_size(settings, frame)

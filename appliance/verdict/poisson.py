@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from scipy.special import gammainc, gammaincinv  # not scipy.stats, which takes a second to import
+from scipy.special import gammainc, gammaincinv  # not scipy.stats, which is slow to import
 
 from appliance.verdict.model import CountEstimate
 

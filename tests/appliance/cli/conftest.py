@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.appliance.cli.engine_site import ABSENT, Site, put_gpu
+from tests.appliance.update.small import Engine, make_engine
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -51,3 +54,23 @@ def cytoscan(tmp_path: Path) -> Callable[..., Ran]:
         return Ran(done.returncode, done.stdout, done.stderr, json.loads(path.read_text()) if path.exists() else {})
 
     return run
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """A small one, version 1.2.3."""
+    return make_engine(tmp_path_factory.mktemp("engine"))
+
+
+@pytest.fixture
+def newer(engine: Engine, tmp_path: Path) -> Engine:
+    """The same as version 2.0.0."""
+    return engine.version(tmp_path / "newer", "2.0.0")
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """A device without a GPU, whose optics suit the small engine and a shipped one."""
+    put_gpu(monkeypatch, ABSENT)
+    region = "scan.region={x_um: 38000, y_um: 13000, width_um: 20000, height_um: 10000}"
+    return Site(tmp_path / "device", settings=["optics.um_per_px=0.16", "scan.fields=4", region])

@@ -9,18 +9,24 @@ from typing import Any
 
 import pytest
 
+from appliance.assays import load_assay
 from appliance.cli import engine_build, engine_installer, scoring
 from appliance.cli.app import run
+from appliance.cli.scoring import scorer
 from appliance.journal import JournalReader
 from appliance.journal.audit import AuditRow
 from appliance.settings import Settings, load_settings
+from appliance.update.install import Candidate
 from engines.cuda.probe import Gpu, GpuAbsent
+from engines.runtimes import CpuRuntime
+from engines.slots.slot import Slot
 from engines.slots.store import SlotStore
-from tests.appliance.update.small import NAME
+from tests.appliance.update.small import DECISION, NAME, CountingRuntime, Device, Engine
 
 ABSENT = GpuAbsent("There is no CUDA driver here.", remedy="Install JetPack.")
 WHO = ("--who", "J. Doe", "--why", "finds more")
 FRAME = ("--frame", "128x96")
+AFB = load_assay("afb")
 
 
 def put_gpu(monkeypatch: pytest.MonkeyPatch, gpu: Gpu | GpuAbsent) -> None:
@@ -93,3 +99,18 @@ class Site:
     @property
     def _json(self) -> Path:
         return self.folder.parent / "result.json"
+
+
+def install(site: Site, engine: Engine, runtime: CountingRuntime | None = None) -> Slot:
+    """By whatever runtime; its release is named after its folder."""
+    used = runtime or CpuRuntime(site.folder / "engine-runtime.json")
+    store, device = site.store, Device(site.folder, used)  # type: ignore[arg-type]
+    with store.updating():
+        candidate = Candidate(engine.package, engine.golden, engine.load_golden, str(engine.package))
+        return device.installer(store).install(candidate, DECISION)
+
+
+def in_use(settings: Settings) -> tuple[str, str]:
+    """Package and kind of runtime that a slide would be read with."""
+    with scorer(settings, AFB) as opened:
+        return opened.package.title, opened.scorer.backend.kind

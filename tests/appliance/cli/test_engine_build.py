@@ -29,7 +29,6 @@ from tests.appliance.update.small import (
     ORIN,
     Engine,
     contents,
-    make_engine,
     memory,
     read_slides,
     release,
@@ -56,11 +55,6 @@ class RunsPlans(BuildsPlans):
 def tmp_path() -> Iterator[Path]:
     with memory() as folder:
         yield folder
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    return make_engine(tmp_path_factory.mktemp("engine"))
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from engines.cuda.probe import Gpu, GpuAbsent
 from engines.package import EnginePackage
 from engines.tensorrt.signature import FrameSize
 from tests.appliance.cli.engine_site import ABSENT, FRAME, WHO, Site, put_gpu
-from tests.appliance.update.small import NAME, ORIN, Engine, contents, make_engine, memory, read_slides, release
+from tests.appliance.update.small import NAME, ORIN, Engine, contents, memory, read_slides, release
 from tests.engines.releases.maker import BORN, DAY, Maker, on_stick
 
 _HOLD = """
@@ -40,11 +40,6 @@ with SlotsLock(Path(sys.argv[1])).reading():
 def tmp_path() -> Iterator[Path]:
     with memory() as folder:
         yield folder
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    return make_engine(tmp_path_factory.mktemp("engine"))
 
 
 @pytest.fixture

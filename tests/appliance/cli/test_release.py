@@ -14,7 +14,7 @@ from appliance.cli.exits import Exit
 from engines.package import load_package, shipped
 from engines.releases.archive import GOLDEN, PACKAGE, unpack
 from tests.appliance.cli.engine_site import ABSENT, Site, put_gpu
-from tests.appliance.update.small import Engine, make_engine, memory
+from tests.appliance.update.small import Engine, memory
 
 PASSPHRASE = "a long one"  # noqa: S105
 KEYS = ("root-1", "root-2", "root-3", "targets", "online")
@@ -24,11 +24,6 @@ KEYS = ("root-1", "root-2", "root-3", "targets", "online")
 def tmp_path() -> Iterator[Path]:
     with memory() as folder:
         yield folder
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    return make_engine(tmp_path_factory.mktemp("engine"))
 
 
 @dataclass
