@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -18,9 +17,8 @@ from appliance.cli.scoring import present_gpu, why_not_on_gpu
 from appliance.journal import utc_now
 from appliance.settings import Settings, load_settings
 from appliance.update.install import Candidate, Draw, built_again, origin
-from appliance.update.versions import version_order
+from appliance.update.versions import shipped_version, version_order
 from engines.cuda.probe import GpuAbsent
-from engines.errors import BadPackage
 from engines.package import load_package, shipped_as
 from engines.runtimes import frame_of
 from engines.slots.slot import Slot
@@ -76,10 +74,8 @@ def _candidate(name: str, used: Slot | None, draw: Draw) -> Candidate:
 def _newer_is_shipped(used: Slot) -> bool:
     if not origin(used.record.release).startswith(_SHIPPED):
         return False
-    with suppress(BadPackage):  # not shipped any more
-        shipped = load_package(shipped_as(used.name)).manifest.version
-        return version_order(shipped) > version_order(used.record.version)
-    return False
+    shipped = shipped_version(used.name)
+    return shipped is not None and version_order(shipped) > version_order(used.record.version)
 
 
 def _fits(used: Slot, settings: Settings, frame: str | None) -> bool:

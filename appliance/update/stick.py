@@ -19,10 +19,10 @@ from tempfile import TemporaryDirectory
 
 from appliance.errors import ApplianceError
 from appliance.update.install import Candidate, Decision, Draw, Installer, origin
-from appliance.update.versions import Choice, choose
+from appliance.update.versions import Choice, choose, shipped_version
 from drivers.errors import DeviceError
 from engines.errors import BadPackage, EngineError
-from engines.package import load_package, shipped_as
+from engines.package import load_package
 from engines.releases.archive import GOLDEN, PACKAGE, unpack
 from engines.releases.fields import describe
 from engines.releases.verify import Offer, Offered
@@ -118,7 +118,7 @@ def _due(choice: Choice, store: SlotStore) -> Outcome | None:
     used = _in_use(store, package.listing.package)
     if used is not None and origin(used.record.release) == release_of(package):
         return Outcome(package.name, release_of(package), Fate.IN_USE, _passed_over(choice))
-    has = _shipped_version(package.listing.package) if used is None else used.record.version
+    has = shipped_version(package.listing.package) if used is None else used.record.version
     if has is not None and not choice.is_newest and not choice.newer_than(has):
         why = f"{choice.needed}; {package.name} is no newer than {has}, which this device has"
         return Outcome(newest.name, release_of(newest), Fate.TOO_NEW, why)
@@ -135,12 +135,6 @@ def _in_use(store: SlotStore, name: str) -> Slot | None:
     with suppress(BadSlot):
         slot = store.current(name)
         return slot if slot is not None and slot.state in _IN_USE else None
-    return None
-
-
-def _shipped_version(name: str) -> str | None:
-    with suppress(BadPackage):
-        return load_package(shipped_as(name)).manifest.version
     return None
 
 

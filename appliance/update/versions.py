@@ -1,11 +1,13 @@
-"""Which version of each package on a stick is for this application."""
+"""Which version of a package is for this application: of those on a stick, and the one that is shipped."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from engines.errors import EngineError
+from engines.errors import BadPackage, EngineError
+from engines.package import load_package, shipped_as
 from engines.releases.verify import Offered
 
 
@@ -53,6 +55,13 @@ def choose(packages: Sequence[Offered], only: Sequence[str], app_version: str) -
         runnable = (package for package in versions[name] if _runs(package, app_version))
         choices.append(Choice(max(runnable, key=_version, default=newest), newest, app_version))
     return choices
+
+
+def shipped_version(name: str) -> str | None:
+    """Of the package of that name that is shipped with this application; None where none is."""
+    with suppress(BadPackage):
+        return load_package(shipped_as(name)).manifest.version
+    return None
 
 
 def _runs(package: Offered, app_version: str) -> bool:

@@ -13,6 +13,7 @@ import pytest
 import appliance
 from appliance.cli import engine_build, engine_installer
 from appliance.cli.exits import Exit
+from appliance.update import versions
 from engines import runtimes
 from engines.acceptance.golden import Golden, load_golden
 from engines.fingerprint import Fingerprint
@@ -169,7 +170,8 @@ def test_a_newer_shipped_package_takes_the_place_of_an_older_shipped_one_but_not
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     shipped = {"is": engine}
-    monkeypatch.setattr(engine_build, "shipped_as", lambda _: shipped["is"].package)
+    for module in (engine_build, versions):
+        monkeypatch.setattr(module, "shipped_as", lambda _: shipped["is"].package)
     monkeypatch.setattr(engine_installer, "drawn_golden", lambda *_: load_golden(shipped["is"].golden))
     assert build_if_needed(site, *FRAME) == 0
     assert build_if_needed(site, *FRAME) == 0
